@@ -1,0 +1,39 @@
+"""Regularization penalties on the parameters and activations of any Flax model, proven equal to ``torchreg``'s."""
+
+try:
+    import flax as _flax  # noqa: F401  # nothing below works without it
+except ModuleNotFoundError as _error:
+    raise ImportError(
+        f"jaxreg: jax and flax must be installed; got no module named {_error.name!r}. Run: pip install 'twinreg[jax]'"
+    ) from _error
+
+from . import linen as linen  # not in __all__: a star import would hide flax's own linen and nnx
+from . import nnx as nnx
+from ._spec.targets import activations, params
+from ._spec.terms import Term
+from .owners import register_owner
+from .penalties.elementwise import L1, L2, ElasticNet
+from .penalties.groups import GroupLasso, L2Norm
+from .penalties.matrices import Orthogonal
+from .penalties.ratios import HoyerSquare
+from .penalty import Penalty
+from .regularizer import BoundRegularizer, Regularizer
+from .result import Penalties
+
+__all__ = [
+    "L1",
+    "L2",
+    "BoundRegularizer",
+    "ElasticNet",
+    "GroupLasso",
+    "HoyerSquare",
+    "L2Norm",
+    "Orthogonal",
+    "Penalties",
+    "Penalty",
+    "Regularizer",
+    "Term",
+    "activations",
+    "params",
+    "register_owner",
+]

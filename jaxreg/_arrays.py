@@ -1,0 +1,120 @@
+"""Arithmetic that means the same in both packages: accumulation dtype, kinks, masks, norms, canonical axes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from ._spec.errors import sentence
+from ._spec.layout import Move
+
+DENSE = "a dense floating array"
+
+
+def check_floating(where: str, argument: str, x: Any) -> None:
+    """Refuses whatever is not a dense floating array: a penalty of integers or of complex numbers is not defined."""
+    if not isinstance(x, Array | np.ndarray | np.generic):
+        raise TypeError(sentence(where, argument, DENSE, type(x).__name__))
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(sentence(where, argument, DENSE, str(x.dtype)))
+
+
+def is_floating(x: Any) -> bool:
+    """Whether an output leaf is one that a penalty can be put on."""
+    return isinstance(x, Array | np.ndarray) and bool(jnp.issubdtype(x.dtype, jnp.floating))
+
+
+def accumulate(x: Array) -> Array:
+    """``x`` in the dtype in which sums are taken and returned: float64 for float64, float32 for all narrower ones."""
+    return jnp.asarray(x, jnp.float64 if x.dtype == jnp.float64 else jnp.float32)
+
+
+def masked(x: Array, where: Array | None) -> Array:
+    """``x`` with exact zeros, in value and gradient, where the mask leaves out; a NaN there is gone too."""
+    return x if where is None else jnp.where(where, x, 0.0)
+
+
+def as_mask(name: str, where: Any, x: Array) -> Array:
+    """A mask over the leading axes of ``x`` as booleans of the rank of ``x``."""
+    mask = jnp.asarray(where)
+    if mask.shape != x.shape[: mask.ndim] or (mask.ndim == 0 and x.ndim > 0):
+        expected = f"of the leading axes of an array of shape {tuple(x.shape)}"
+        raise ValueError(sentence(name, "where", expected, tuple(mask.shape)))
+    return (mask != 0).reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+
+
+def abs0(x: Array) -> Array:
+    """``|x|`` with gradient 0 at 0, where that of ``jnp.abs`` is 1; a NaN is not equal to 0 and survives."""
+    return jnp.where(x == 0, 0.0, jnp.abs(x))
+
+
+def total(x: Array, within: tuple[int, ...]) -> Array:
+    """The sum over some axes; over none of them, ``x`` itself."""
+    return x.sum(axis=within)
+
+
+def count(shape: tuple[int, ...], within: tuple[int, ...], where: Array | None) -> Array | int:
+    """How many elements are inside each group: a number without a mask, what the mask counts with one."""
+    if where is None:
+        return math.prod(shape[axis] for axis in within)
+    return total(jnp.broadcast_to(where, shape).astype(jnp.int32), within)
+
+
+def safe_sqrt(s: Array) -> Array:
+    """``sqrt(s)`` with value and gradient 0 at 0; it tests ``s == 0``, not ``s > 0``, so that a NaN survives."""
+    zero = s == 0
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, s)))
+
+
+def safe_divide(a: Array, b: Array) -> Array:
+    """``a / b`` with value and gradient 0 where ``b`` is 0."""
+    zero = b == 0
+    return jnp.where(zero, 0.0, a / jnp.where(zero, 1.0, b))
+
+
+def magnitude(x: Array, within: tuple[int, ...]) -> Array:
+    """A power of two near ``max|x|`` of each group, of the rank of ``x``: dividing by it is exact, and squares stay
+    inside the range of the dtype. It is 1 for a group that is zero, empty or not finite, and carries no gradient.
+    """
+    largest = jnp.max(jnp.abs(lax.stop_gradient(x)), axis=within, keepdims=True, initial=0.0)
+    usable = jnp.isfinite(largest) & (largest > 0)
+    largest = jnp.where(usable, largest, 1.0)
+    tiny = float(jnp.finfo(x.dtype).tiny)
+    return jnp.clip(largest / jnp.frexp(largest)[0], 4 * tiny, 0.25 / tiny)
+
+
+def norm(x: Array, within: tuple[int, ...]) -> Array:
+    """The 2-norm over some axes: 0 with gradient 0 at a zero group, right for any magnitude the dtype can hold.
+
+    The gradient of ``jnp.linalg.norm`` is NaN at zero, and its square overflows where the norm does not.
+    """
+    scale = magnitude(x, within)
+    root = safe_sqrt(total((x / scale) ** 2, within))
+    return root * scale.squeeze(within)
+
+
+def matrix(x: Array, out: int) -> Array:
+    """``x`` as a matrix: one row per output, everything else flattened."""
+    rows = jnp.moveaxis(x, out, 0)
+    return rows.reshape(rows.shape[0], math.prod(rows.shape[1:]))
+
+
+def gram(rows: Array) -> Array:
+    """All products of rows, in the full precision of the dtype on every device."""
+    return jnp.matmul(rows, rows.T, precision=jax.lax.Precision.HIGHEST)
+
+
+def pieces(x: Array, how: Move) -> list[Array]:
+    """The canonical pieces of a native array."""
+    if how.is_identity:
+        return [x]
+    moved = jnp.transpose(x, how.permutation)
+    split = len(how.pieces)
+    lead, rest = moved.shape[:split], [math.prod(x.shape[axis] for axis in merged) for merged in how.sources]
+    moved = moved.reshape(math.prod(lead), *rest)
+    return list(moved) if split else [moved[0]]

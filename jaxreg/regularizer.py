@@ -1,0 +1,120 @@
+"""A regularizer: an immutable tuple of terms that can be put on any model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from . import report
+from ._spec import table
+from ._spec.terms import Term, named
+from .capture import run
+from .linen import evaluate
+from .result import Penalties, Values, bind
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True, init=False)
+class Regularizer:
+    """An immutable tuple of terms; equal configuration, equal object; usable with many models.
+
+    Args:
+        terms: what ``penalty.on(target)`` makes; names must differ.
+
+    Raises:
+        TypeError: something is not a term.
+        ValueError: there is no term, or two terms have one name.
+    """
+
+    terms: tuple[Term, ...]
+
+    def __init__(self, *terms: Term) -> None:
+        object.__setattr__(self, "terms", named(terms))
+
+    def __repr__(self) -> str:
+        return f"Regularizer({', '.join(map(repr, self.terms))})"
+
+    def at(
+        self,
+        *,
+        step: Any = None,
+        weights: Mapping[str, Any] | None = None,
+        masks: Mapping[str, Any] | None = None,
+        axis_name: Any = None,
+    ) -> BoundRegularizer:
+        """This regularizer bound to run-time values.
+
+        Args:
+            step: what schedules are called with.
+            weights: term name to a factor for the whole term.
+            masks: mask name to an array over the leading axes of the activations that use it, 1 = counts.
+            axis_name: the mapped axis over which the batch is split (JAX only; must be None in PyTorch).
+
+        Raises:
+            LookupError: a name is not that of a term, or of a mask that a target uses.
+            TypeError: ``weights`` or ``masks`` is not a mapping.
+            ValueError: ``axis_name`` has no meaning here.
+        """
+        return BoundRegularizer(self, bind(self.terms, step, weights, masks, axis_name))
+
+    def apply(self, model: Any, *args: Any, **kwargs: Any) -> tuple[Any, Penalties]:
+        """Runs ``model(*args, **kwargs)`` and returns its output with its penalties; leaves nothing on the model.
+
+        A linen module takes its variables first, as ``apply(model, variables, x)``, and the keywords of its own
+        ``apply``; with ``mutable=[...]`` the output is ``(y, state)``.
+
+        Raises:
+            LookupError: a pattern, a role or a type matches nothing.
+            RuntimeError: a selected module did not run, or a capture was lost under a lifted transform.
+            TypeError: a selected array is not floating.
+            ValueError: a penalty needs axes that nobody knows, or a value that ``at`` was not given.
+        """
+        return run(self.terms, Values(), model, args, kwargs)
+
+    def evaluate(self, *, params: Any = None, intermediates: Any = None) -> Penalties:
+        """The penalties of trees from a ``model.apply(variables, x, mutable=["intermediates"])`` of the caller's.
+
+        The trees know no owners: ``type=`` is refused, and penalties that depend on axes need ``layout=``.
+
+        Raises:
+            LookupError: a pattern or a role matches nothing.
+            RuntimeError: a tree that a term needs is empty.
+            TypeError: a tree that a term needs is not given, or a selected array is not floating.
+            ValueError: a target says ``type=`` or ``of="input"``, or a penalty needs axes that nobody knows.
+        """
+        return evaluate(self.terms, Values(), params, intermediates)
+
+    def describe(self, model: Any, *args: Any, **kwargs: Any) -> None:
+        """Prints one table: every term, penalty, matched name, shape, axes, role, and what was left out and why.
+
+        A linen module needs its variables and inputs, as ``describe(model, variables, x)``.
+        """
+        table.show(report.rows(self.terms, model, args, kwargs))
+
+
+@jax.tree_util.register_pytree_node_class
+@dataclass(frozen=True)
+class BoundRegularizer:
+    """A regularizer with the run-time values of one pass: what ``Regularizer.at`` returns. A pytree."""
+
+    regularizer: Regularizer
+    values: Values
+
+    def apply(self, model: Any, *args: Any, **kwargs: Any) -> tuple[Any, Penalties]:
+        """As ``Regularizer.apply``, with the bound values."""
+        return run(self.regularizer.terms, self.values, model, args, kwargs)
+
+    def evaluate(self, *, params: Any = None, intermediates: Any = None) -> Penalties:
+        """As ``Regularizer.evaluate``, with the bound values."""
+        return evaluate(self.regularizer.terms, self.values, params, intermediates)
+
+    def tree_flatten(self) -> tuple[tuple[Any, Any, Any], tuple[Regularizer, Any]]:
+        values = self.values
+        return (values.step, dict(values.weights), dict(values.masks)), (self.regularizer, values.axis_name)
+
+    @classmethod
+    def tree_unflatten(cls, fixed: tuple[Regularizer, Any], traced: tuple[Any, Any, Any]) -> BoundRegularizer:
+        return cls(fixed[0], Values(*traced, fixed[1]))

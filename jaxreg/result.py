@@ -1,0 +1,75 @@
+"""What a pass yields, and the run-time values that scale it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from ._spec.terms import Term, check_bindings, missing_step
+
+Scalars = dict[str, Array]
+"""Path to penalty, of one term."""
+
+
+class Penalties(NamedTuple):
+    """The result of one pass.
+
+    Attributes:
+        total: the sum of all terms, a scalar to add to the loss.
+        terms: term name to scalar.
+        layers: term name to path to scalar.
+    """
+
+    total: Array
+    terms: dict[str, Array]
+    layers: dict[str, dict[str, Array]]
+
+
+@dataclass(frozen=True)
+class Values:
+    """Run-time values: what ``at(...)`` binds."""
+
+    step: Any = None
+    weights: Mapping[str, Any] = field(default_factory=dict)
+    masks: Mapping[str, Any] = field(default_factory=dict)
+    axis_name: Any = None
+
+
+def bind(terms: tuple[Term, ...], step: Any, weights: Any, masks: Any, axis_name: Any = None) -> Values:
+    """Checked run-time values."""
+    values = Values(step, {} if weights is None else weights, {} if masks is None else masks, axis_name)
+    check_bindings(terms, values.weights, values.masks)
+    return values
+
+
+def assemble(terms: tuple[Term, ...], scalars: list[Scalars], values: Values) -> Penalties:
+    """The parts, scaled by schedules and weights, and their sums."""
+    layers: dict[str, Scalars] = {}
+    sums: dict[str, Array] = {}
+    for term, found in zip(terms, scalars, strict=True):
+        name, factor = term.name or "", _factor(term, values)
+        layers[name] = found if factor is None else {path: value * factor for path, value in found.items()}
+        sums[name] = _add(list(layers[name].values()))
+    return Penalties(_add(list(sums.values())), sums, layers)
+
+
+def _factor(term: Term, values: Values) -> Any:
+    """The product of schedule and weight, or None where the term has neither."""
+    weight = values.weights.get(term.name or "")
+    if term.schedule is None:
+        return weight
+    if values.step is None:
+        raise ValueError(missing_step(term))
+    scheduled = term.schedule(values.step)
+    return scheduled if weight is None else scheduled * weight
+
+
+def _add(values: list[Array]) -> Array:
+    """The sum; of nothing (all of it skipped), 0."""
+    return reduce(add, values) if values else jnp.zeros((), jnp.float32)

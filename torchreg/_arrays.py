@@ -1,0 +1,123 @@
+"""Arithmetic that means the same in both packages: accumulation dtype, kinks, masks, norms, canonical axes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ._spec.errors import sentence
+from ._spec.layout import Move
+
+DENSE = "a dense floating array"
+
+
+def check_floating(where: str, argument: str, x: Any) -> None:
+    """Refuses whatever is not a dense floating array: a penalty of integers or of complex numbers is not defined."""
+    if not isinstance(x, Tensor):
+        raise TypeError(sentence(where, argument, DENSE, type(x).__name__))
+    if not x.is_floating_point():
+        raise TypeError(sentence(where, argument, DENSE, str(x.dtype).removeprefix("torch.")))
+    if x.layout != torch.strided:
+        raise TypeError(sentence(where, argument, DENSE, str(x.layout).removeprefix("torch.")))
+
+
+def is_floating(x: Any) -> bool:
+    """Whether an output leaf is one that a penalty can be put on."""
+    return isinstance(x, Tensor) and x.is_floating_point()
+
+
+def accumulate(x: Tensor) -> Tensor:
+    """``x`` in the dtype in which sums are taken and returned: float64 for float64, float32 for all narrower ones."""
+    return x if x.dtype == torch.float64 else x.to(torch.float32)
+
+
+def masked(x: Tensor, where: Tensor | None) -> Tensor:
+    """``x`` with exact zeros, in value and gradient, where the mask leaves out; a NaN there is gone too."""
+    return x if where is None else torch.where(where, x, 0.0)
+
+
+def as_mask(name: str, where: Any, x: Tensor) -> Tensor:
+    """A mask over the leading axes of ``x`` as booleans of the rank of ``x``."""
+    mask = where if isinstance(where, Tensor) else torch.as_tensor(where)
+    if tuple(mask.shape) != tuple(x.shape[: mask.ndim]) or (mask.ndim == 0 and x.ndim > 0):
+        expected = f"of the leading axes of an array of shape {tuple(x.shape)}"
+        raise ValueError(sentence(name, "where", expected, tuple(mask.shape)))
+    return (mask != 0).to(x.device).reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+
+
+def abs0(x: Tensor) -> Tensor:
+    """``|x|`` with gradient 0 at 0."""
+    return x.abs()
+
+
+def total(x: Tensor, within: tuple[int, ...]) -> Tensor:
+    """The sum over some axes; over none of them, ``x`` itself (``dim=()`` would mean all)."""
+    return x.sum(dim=within) if within else x
+
+
+def count(shape: tuple[int, ...], within: tuple[int, ...], where: Tensor | None) -> Tensor | int:
+    """How many elements are inside each group: a number without a mask, what the mask counts with one."""
+    if where is None:
+        return math.prod([shape[axis] for axis in within])
+    return total(where.expand(shape).to(torch.int64), within)
+
+
+def safe_sqrt(s: Tensor) -> Tensor:
+    """``sqrt(s)`` with value and gradient 0 at 0; it tests ``s == 0``, not ``s > 0``, so that a NaN survives."""
+    zero = s == 0
+    return torch.where(zero, 0.0, torch.sqrt(torch.where(zero, 1.0, s)))
+
+
+def safe_divide(a: Tensor, b: Tensor) -> Tensor:
+    """``a / b`` with value and gradient 0 where ``b`` is 0."""
+    zero = b == 0
+    return torch.where(zero, 0.0, a / torch.where(zero, 1.0, b))
+
+
+def magnitude(x: Tensor, within: tuple[int, ...]) -> Tensor:
+    """A power of two near ``max|x|`` of each group, of the rank of ``x``: dividing by it is exact, and squares stay
+    inside the range of the dtype. It is 1 for a group that is zero, empty or not finite, and carries no gradient.
+    """
+    x = x.detach().abs()
+    if x.numel() == 0:
+        return torch.ones_like(x.sum(dim=within, keepdim=True) if within else x)
+    largest = x.amax(dim=within, keepdim=True) if within else x
+    usable = torch.isfinite(largest) & (largest > 0)
+    largest = torch.where(usable, largest, 1.0)
+    tiny = torch.finfo(x.dtype).tiny
+    return (largest / torch.frexp(largest).mantissa).clamp(4 * tiny, 0.25 / tiny)
+
+
+def norm(x: Tensor, within: tuple[int, ...]) -> Tensor:
+    """The 2-norm over some axes: 0 with gradient 0 at a zero group, right for any magnitude the dtype can hold.
+
+    ``torch.linalg.vector_norm`` is not used: on the CPU it accumulates naively (0.6 % off at ten million elements).
+    """
+    scale = magnitude(x, within)
+    root = safe_sqrt(total((x / scale) ** 2, within))
+    return root * (scale.squeeze(within) if within else scale)
+
+
+def matrix(x: Tensor, out: int) -> Tensor:
+    """``x`` as a matrix: one row per output, everything else flattened."""
+    rows = x.movedim(out, 0)
+    return rows.reshape(rows.shape[0], math.prod(rows.shape[1:]))
+
+
+def gram(rows: Tensor) -> Tensor:
+    """All products of rows."""
+    return rows @ rows.mT
+
+
+def pieces(x: Tensor, how: Move) -> list[Tensor]:
+    """The canonical pieces of a native array; views where the strides allow."""
+    if how.is_identity:
+        return [x]
+    moved = x.permute(how.permutation)
+    split = len(how.pieces)
+    lead, rest = moved.shape[:split], [math.prod([x.shape[axis] for axis in merged]) for merged in how.sources]
+    moved = moved.reshape(math.prod(lead), *rest)
+    return list(moved.unbind(0)) if split else [moved[0]]

@@ -1,0 +1,1 @@
+"""The penalties, one family per file."""

@@ -1,0 +1,65 @@
+"""``describe``: one row for everything that a regularizer matches in a model."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from . import walk
+from ._spec.layout import UNKNOWN, Layout, expand, fitting, move, parameter_axes
+from ._spec.select import select_modules, select_params
+from ._spec.table import Row, shaped
+from ._spec.targets import ActivationsTarget, ParamsTarget
+from ._spec.terms import Term
+from .owners import owner_of
+
+
+def rows(terms: tuple[Term, ...], model: nn.Module) -> list[Row]:
+    """The match table of all terms."""
+    walk.check_model("Regularizer.describe", model)
+    table: list[Row] = []
+    for term in terms:
+        if isinstance(term.target, ParamsTarget):
+            table += _parameters(term, term.target, model)
+        else:
+            table += _modules(term, term.target, model)
+    return table
+
+
+def _parameters(term: Term, target: ParamsTarget, model: nn.Module) -> list[Row]:
+    entries = walk.parameters(model)
+    selection = select_params(target, [entry.candidate for entry in entries])
+    found = []
+    for i, name in selection.chosen:
+        entry = entries[i]
+        parameter, place = entry.read(), entry.candidate.names.index(name)
+        axes = _axes(target.layout or fitting(entry.layouts[place], parameter.ndim), parameter.ndim)
+        role = entry.candidate.roles[place] or "unknown"
+        note = "" if parameter.requires_grad else "frozen: counts as a constant"
+        shape = tuple(parameter.shape)
+        found.append(_row(term, name, shaped(shape), axes, role, str(parameter.numel()), note))
+    return found + [_row(term, name, note=f"left out: {why}") for name, why in selection.left_out]
+
+
+def _modules(term: Term, target: ActivationsTarget, model: nn.Module) -> list[Row]:
+    entries = walk.modules(model)
+    selection = select_modules(target, [entry.candidate for entry in entries])
+    found = []
+    for i, name in selection.chosen:
+        module = entries[i].module
+        layout = target.layout or owner_of(type(module)).output_layout(module, -1)
+        axes = ", ".join(layout) if layout else "sample, rest unknown"
+        found.append(_row(term, name, "-", axes, f"{target.of} of {type(module).__name__}", "-", ""))
+    return found + [_row(term, name, note=f"left out: {why}") for name, why in selection.left_out]
+
+
+def _axes(layout: Layout | None, rank: int) -> str:
+    if layout is None:
+        return ", ".join(parameter_axes(rank) if rank < 2 else (UNKNOWN,) * rank)
+    how = move(expand("params", layout, rank))
+    return ", ".join(how.axes) + (f" in {len(how.pieces)} axes of pieces" if how.pieces else "")
+
+
+def _row(
+    term: Term, name: str, shape: str = "", axes: str = "", role: str = "", elements: str = "", note: str = ""
+) -> Row:
+    return Row(term.name or "", str(term.penalty), name, shape, axes, role, elements, note)

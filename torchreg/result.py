@@ -1,0 +1,81 @@
+"""What a pass yields, and the run-time values that scale it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ._spec.errors import sentence
+from ._spec.terms import Term, check_bindings, missing_step
+
+Scalars = dict[str, Tensor]
+"""Path to penalty, of one term."""
+
+
+class Penalties(NamedTuple):
+    """The result of one pass.
+
+    Attributes:
+        total: the sum of all terms, a scalar to add to the loss.
+        terms: term name to scalar.
+        layers: term name to path to scalar.
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+    layers: dict[str, dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Values:
+    """Run-time values: what ``at(...)`` binds."""
+
+    step: Any = None
+    weights: Mapping[str, Any] = field(default_factory=dict)
+    masks: Mapping[str, Any] = field(default_factory=dict)
+
+
+def bind(terms: tuple[Term, ...], step: Any, weights: Any, masks: Any, axis_name: Any = None) -> Values:
+    """Checked run-time values."""
+    if axis_name is not None:
+        hint = "PyTorch has no named axes: scale per='batch' terms by the number of processes instead."
+        raise ValueError(sentence("Regularizer.at", "axis_name", "None in PyTorch", axis_name, hint))
+    values = Values(step, {} if weights is None else weights, {} if masks is None else masks)
+    check_bindings(terms, values.weights, values.masks)
+    return values
+
+
+def assemble(terms: tuple[Term, ...], scalars: list[Scalars], values: Values) -> Penalties:
+    """The parts, scaled by schedules and weights, and their sums."""
+    layers: dict[str, Scalars] = {}
+    sums: dict[str, Tensor] = {}
+    for term, found in zip(terms, scalars, strict=True):
+        name, factor = term.name or "", _factor(term, values)
+        layers[name] = found if factor is None else {path: value * factor for path, value in found.items()}
+        sums[name] = _add(list(layers[name].values()))
+    return Penalties(_add(list(sums.values())), sums, layers)
+
+
+def _factor(term: Term, values: Values) -> Any:
+    """The product of schedule and weight, or None where the term has neither."""
+    weight = values.weights.get(term.name or "")
+    if term.schedule is None:
+        return weight
+    if values.step is None:
+        raise ValueError(missing_step(term))
+    scheduled = term.schedule(values.step)
+    return scheduled if weight is None else scheduled * weight
+
+
+def _add(values: list[Tensor]) -> Tensor:
+    """The sum, on the accelerator where one of them is there; of nothing (all of it skipped), 0."""
+    if not values:
+        return torch.zeros(())
+    device = next((value.device for value in values if value.device.type != "cpu"), values[0].device)
+    return reduce(add, (value.to(device) for value in values))
