@@ -113,6 +113,8 @@ def pieces(x: Array, how: Move) -> list[Array]:
     """The canonical pieces of a native array."""
     if how.is_identity:
         return [x]
+    if how.shape is not None:
+        x = x.reshape(how.shape)
     moved = jnp.transpose(x, how.permutation)
     split = len(how.pieces)
     lead, rest = moved.shape[:split], [math.prod(x.shape[axis] for axis in merged) for merged in how.sources]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from flax import nnx
 
-from ._spec.layout import UNKNOWN, Layout, expand, fitting, move, parameter_axes
+from ._spec.layout import UNKNOWN, Layout, expand, move, parameter_axes, stacked
 from ._spec.select import Selection, select_modules, select_params
 from ._spec.table import Row, shaped
 from ._spec.targets import ActivationsTarget, ParamsTarget
@@ -38,7 +39,7 @@ def _parameters(term: Term, target: ParamsTarget, entries: list[ParameterEntry])
     for i, name in selection.chosen:
         entry = entries[i]
         shape, place = tuple(entry.array.shape), entry.candidate.names.index(name)
-        axes = _axes(target.layout or fitting(entry.layouts[place], len(shape)), len(shape))
+        axes = _axes(target.layout or entry.layouts[place], shape)
         role = entry.candidate.roles[place] or "unknown"
         found.append(_row(term, name, shaped(shape), axes, role, str(entry.array.size)))
     return found + _left_out(term, selection)
@@ -59,11 +60,14 @@ def _left_out(term: Term, selection: Selection) -> list[Row]:
     return [_row(term, name, note=f"left out: {why}") for name, why in selection.left_out]
 
 
-def _axes(layout: Layout | None, rank: int) -> str:
-    if layout is None:
-        return ", ".join(parameter_axes(rank) if rank < 2 else (UNKNOWN,) * rank)
-    how = move(expand("params", layout, rank))
-    return ", ".join(how.axes) + (f" in {len(how.pieces)} axes of pieces" if how.pieces else "")
+def _axes(layout: Layout | None, shape: tuple[int, ...]) -> str:
+    known = stacked(layout, len(shape))
+    if known is None:
+        return ", ".join(parameter_axes(len(shape)) if len(shape) < 2 else (UNKNOWN,) * len(shape))
+    _, sizes = expand("params", known, shape)
+    how = move("params", known, shape)
+    count = math.prod(sizes[axis] for axis in how.pieces)
+    return ", ".join(how.axes) + (f", {count} pieces" if how.pieces else "")
 
 
 def _row(

@@ -64,11 +64,14 @@ def nodes(model: nnx.Module) -> list[ModuleEntry]:
 def node_parameters(model: nnx.Module) -> list[ParameterEntry]:
     """The parameters of an nnx model, once each; a tied one with every name, role and layout that it has."""
     found: dict[int, tuple[Any, dict[str, tuple[str | None, Layout | None]]]] = {}
+    modules: dict[tuple[str, ...], Any] = {}
     for path, owner, node in _walk(model):
+        modules[path] = node
         if isinstance(node, nnx.Param):
             array, leaf = node.get_value(), path[-1]
             names = found.setdefault(id(node), (array, {}))[1]
-            names.setdefault(".".join(path), (role_of(owner, leaf), layout_of(owner, leaf, jnp.ndim(array))))
+            layout = layout_of(owner, leaf, jnp.ndim(array), modules.get(path[:-2]), "".join(path[-2:-1]))
+            names.setdefault(".".join(path), (role_of(owner, leaf), layout))
     return [
         ParameterEntry(
             Candidate(tuple(names), tuple(role for role, _ in names.values())),

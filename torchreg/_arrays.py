@@ -116,6 +116,8 @@ def pieces(x: Tensor, how: Move) -> list[Tensor]:
     """The canonical pieces of a native array; views where the strides allow."""
     if how.is_identity:
         return [x]
+    if how.shape is not None:
+        x = x.reshape(how.shape)
     moved = x.permute(how.permutation)
     split = len(how.pieces)
     lead, rest = moved.shape[:split], [math.prod([x.shape[axis] for axis in merged]) for merged in how.sources]

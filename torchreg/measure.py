@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ._arrays import accumulate, as_mask, check_floating, pieces
 from ._spec.errors import sentence
-from ._spec.layout import UNKNOWN, Axes, Layout, activation_axes, expand, fitting, move, parameter_axes, unknown_axes
+from ._spec.layout import UNKNOWN, Axes, Layout, activation_axes, fitting, move, parameter_axes, stacked, unknown_axes
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
 from .result import Scalars
@@ -33,11 +33,11 @@ def parameters(term: Term, target: ParamsTarget, entries: Mapping[str, Parameter
 def _parameter(term: Term, target: ParamsTarget, name: str, x: Any, layout: Layout | None) -> Tensor:
     """The penalty of one parameter, its canonical pieces joined by sum or mean."""
     check_floating("params", repr(name), x)
-    layout = target.layout or fitting(layout, x.ndim)
+    layout = target.layout or stacked(layout, x.ndim)
     if layout is None:
         axes = parameter_axes(x.ndim) if x.ndim < 2 else (UNKNOWN,) * x.ndim
         return term.penalty(x, axes=axes)
-    how = move(expand("params", layout, x.ndim))
+    how = move("params", layout, tuple(x.shape))
     values = [term.penalty(piece, axes=how.axes) for piece in pieces(x, how)]
     joined = reduce(add, values)
     return joined / len(values) if target.combine == "mean" else joined
@@ -58,7 +58,7 @@ def activation(term: Term, target: ActivationsTarget, name: str, x: Any, layout:
     if layout is None:
         axes = unknown_axes(activation_axes(x.ndim))
     else:
-        how = move(expand("activations", layout, x.ndim))
+        how = move("activations", layout, tuple(x.shape))
         axes, x = how.axes, pieces(x, how)[0]
     size = _size(target.per or "example", axes, tuple(x.shape), _checked(name, mask, x, axes))
     values = []

@@ -6,8 +6,9 @@ imported here. :func:`register_owner` adds to it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -23,14 +24,14 @@ class Owner:
 
     Attributes:
         roles: parameter name to role.
-        layouts: parameter name to native axes.
+        layouts: parameter name to native axes, or a function of the module where its settings decide.
         output: native axes of the primary output, or a function of the module where its settings decide.
         unbatched_rank: the rank at which an output has no sample axis, where the type allows that.
         primary: position or key of the primary output, where there are several.
     """
 
     roles: Mapping[str, str] = field(default_factory=dict)
-    layouts: Mapping[str, Layout] = field(default_factory=dict)
+    layouts: Mapping[str, Layout | Callable[[Any], Layout]] = field(default_factory=dict)
     output: Layout | Callable[[Any], Layout] | None = None
     unbatched_rank: int | None = None
     primary: int | str | None = None
@@ -66,15 +67,29 @@ def _convolution(positions: int) -> Owner:
 
 
 def _transposed(positions: int) -> Owner:
-    return Owner({"weight": "kernel", "bias": "bias"}, {"bias": ("out",)}, CHANNEL_FIRST, positions + 1)
+    layouts = {"weight": _transposed_kernel, "bias": ("out",)}
+    return Owner({"weight": "kernel", "bias": "bias"}, layouts, CHANNEL_FIRST, positions + 1)
+
+
+def _transposed_kernel(module: Any) -> Layout:
+    """``(in, out / groups, ...)``: the inputs come group by group, and with them the outputs."""
+    return ("in", "out", "...") if module.groups == 1 else (f"out:{module.groups}*in", "out", "...")
+
+
+def _recurrent(gates: int) -> Owner:
+    """Cells and layers of cells: every gate is a piece, and ``weight_hr`` (an LSTM's projection) is one."""
+    names = [f"{kind}_{side}" for kind in ("weight", "bias") for side in ("ih", "hh")]
+    roles = {name: "kernel" if name.startswith("weight") else "bias" for name in (*names, "weight_hr")}
+    fused = "out" if gates == 1 else f"piece:{gates}*out"
+    layouts: dict[str, Layout] = {name: (fused, "in") if name.startswith("weight") else (fused,) for name in names}
+    return Owner(roles, layouts | {"weight_hr": ("out", "in")}, _sequence, unbatched_rank=2, primary=0)
+
+
+def _cell(gates: int) -> Owner:
+    return replace(_recurrent(gates), output=FEATURE_LAST, unbatched_rank=1)
 
 
 _NORMALISED = Owner(_AFFINE, _VECTOR, CHANNEL_FIRST)
-_RECURRENT = {
-    **{f"weight_{side}": "kernel" for side in ("ih", "hh")},
-    **{f"bias_{side}": "bias" for side in ("ih", "hh")},
-}
-
 _TABLE: dict[type | str, Owner] = {
     nn.Linear: Owner(
         {"weight": "kernel", "bias": "bias"},
@@ -108,13 +123,18 @@ _TABLE: dict[type | str, Owner] = {
     nn.MultiheadAttention: Owner(
         {f"{name}_proj_weight": "kernel" for name in ("in", "q", "k", "v")}
         | {"in_proj_bias": "bias", "bias_k": "bias", "bias_v": "bias"},
-        {},
+        {f"{name}_proj_weight": ("out", "in") for name in ("q", "k", "v")}
+        | {"in_proj_weight": ("piece:3*out", "in"), "in_proj_bias": ("piece:3*out",)},
         _sequence,
         unbatched_rank=2,
         primary=0,
     ),
-    nn.RNNBase: Owner({}, {}, _sequence, unbatched_rank=2, primary=0),
-    nn.RNNCellBase: Owner(_RECURRENT, {}, FEATURE_LAST, unbatched_rank=1, primary=0),
+    nn.RNN: _recurrent(1),
+    nn.GRU: _recurrent(3),
+    nn.LSTM: _recurrent(4),
+    nn.RNNCell: _cell(1),
+    nn.GRUCell: _cell(3),
+    nn.LSTMCell: _cell(4),
     **{
         kind: Owner({}, {}, _sequence, unbatched_rank=2)
         for kind in (
@@ -137,6 +157,7 @@ _TABLE: dict[type | str, Owner] = {
 }
 
 _NOBODY = Owner()
+_LAYER = re.compile(r"_l\d+(_reverse)?$")
 
 
 def owner_of(kind: type) -> Owner:
@@ -150,14 +171,13 @@ def owner_of(kind: type) -> Owner:
 
 def role_of(module: nn.Module, leaf: str) -> str | None:
     """The role of a parameter of a module, or None where nobody knows."""
-    if isinstance(module, nn.RNNBase):
-        return "bias" if leaf.startswith("bias") else "kernel"
-    return owner_of(type(module)).roles.get(leaf)
+    return owner_of(type(module)).roles.get(_LAYER.sub("", leaf))
 
 
 def layout_of(module: nn.Module, leaf: str) -> Layout | None:
     """The native axes of a parameter of a module, or None where nobody knows."""
-    return owner_of(type(module)).layouts.get(leaf)
+    layout = owner_of(type(module)).layouts.get(_LAYER.sub("", leaf))
+    return layout(module) if callable(layout) else layout
 
 
 def register_owner(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import nn
 
 from . import walk
-from ._spec.layout import UNKNOWN, Layout, expand, fitting, move, parameter_axes
+from ._spec.layout import UNKNOWN, Layout, expand, move, parameter_axes, stacked
 from ._spec.select import select_modules, select_params
 from ._spec.table import Row, shaped
 from ._spec.targets import ActivationsTarget, ParamsTarget
@@ -32,7 +34,7 @@ def _parameters(term: Term, target: ParamsTarget, model: nn.Module) -> list[Row]
     for i, name in selection.chosen:
         entry = entries[i]
         parameter, place = entry.read(), entry.candidate.names.index(name)
-        axes = _axes(target.layout or fitting(entry.layouts[place], parameter.ndim), parameter.ndim)
+        axes = _axes(target.layout or entry.layouts[place], tuple(parameter.shape))
         role = entry.candidate.roles[place] or "unknown"
         note = "" if parameter.requires_grad else "frozen: counts as a constant"
         shape = tuple(parameter.shape)
@@ -52,11 +54,14 @@ def _modules(term: Term, target: ActivationsTarget, model: nn.Module) -> list[Ro
     return found + [_row(term, name, note=f"left out: {why}") for name, why in selection.left_out]
 
 
-def _axes(layout: Layout | None, rank: int) -> str:
-    if layout is None:
-        return ", ".join(parameter_axes(rank) if rank < 2 else (UNKNOWN,) * rank)
-    how = move(expand("params", layout, rank))
-    return ", ".join(how.axes) + (f" in {len(how.pieces)} axes of pieces" if how.pieces else "")
+def _axes(layout: Layout | None, shape: tuple[int, ...]) -> str:
+    known = stacked(layout, len(shape))
+    if known is None:
+        return ", ".join(parameter_axes(len(shape)) if len(shape) < 2 else (UNKNOWN,) * len(shape))
+    _, sizes = expand("params", known, shape)
+    how = move("params", known, shape)
+    count = math.prod(sizes[axis] for axis in how.pieces)
+    return ", ".join(how.axes) + (f", {count} pieces" if how.pieces else "")
 
 
 def _row(

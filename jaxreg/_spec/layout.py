@@ -3,11 +3,13 @@
 A layout names the native axes of an array in order: ``("out", "in", "...")`` is PyTorch's convolution kernel,
 ``("...", "in", "out")`` Flax's, ``("sample", "feature", "...")`` a channel-first activation. A name that repeats is
 merged (in its order of appearance), ``piece`` splits the array into one array per index, and ``...`` stands for all
-remaining kernel axes (``k0, k1, ...``) of a parameter or positions (``p0, p1, ...``) of an activation.
+remaining kernel axes (``k0, k1, ...``) of a parameter or positions (``p0, p1, ...``) of an activation. An axis that
+holds several is their product, with the sizes of all but one: ``("piece:4*out", "in")`` are the four gates of an LSTM.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from types import EllipsisType
@@ -23,13 +25,14 @@ UNKNOWN = "?"
 
 GROUPS = ("out", "in", "kernel", "sample", "position", "feature")
 _FAMILY = {"kernel": "k", "position": "p"}
-_PARAMETER = re.compile(r"out|in|piece|k\d+|\.\.\.")
-_ACTIVATION = re.compile(r"sample|feature|p\d+|\.\.\.")
 _CANONICAL = re.compile(r"sample|feature|out|in|joint|\?|[kp]\d+")
-_NATIVE = {"params": _PARAMETER, "activations": _ACTIVATION}
+_NAMES = {"params": r"(?:out|in|piece|k\d+)", "activations": r"(?:sample|feature|p\d+)"}
+_NATIVE = {
+    where: re.compile(rf"\.\.\.|{name}(?::[1-9]\d*)?(?:\*{name}(?::[1-9]\d*)?)*") for where, name in _NAMES.items()
+}
 _ALLOWED = {
-    "params": "a tuple of 'out', 'in', 'k0', 'k1', ..., 'piece' and at most one '...'",
-    "activations": "a tuple of 'sample', 'feature', 'p0', 'p1', ... and at most one '...'",
+    "params": "a tuple of 'out', 'in', 'k0', 'k1', ..., 'piece', products such as 'piece:4*out', and at most one '...'",
+    "activations": "a tuple of 'sample', 'feature', 'p0', 'p1', ..., products of them, and at most one '...'",
 }
 
 
@@ -43,37 +46,62 @@ def check_layout(where: str, value: Any) -> Layout | None:
     for name in names:
         if not isinstance(name, str):
             raise TypeError(sentence(where, "layout", _ALLOWED[where], value))
-    if any(not _NATIVE[where].fullmatch(name) for name in names) or names.count("...") > 1:
+    sound = all(_NATIVE[where].fullmatch(name) and _single(name) for name in names)
+    if not sound or names.count("...") > 1:
         raise ValueError(sentence(where, "layout", _ALLOWED[where], value))
     return names
 
 
-def expand(where: str, layout: Layout, rank: int) -> Axes:
-    """The native axes of an array of a rank: ``...`` replaced by numbered kernel axes or positions."""
+def expand(where: str, layout: Layout, shape: tuple[int, ...]) -> tuple[Axes, tuple[int, ...]]:
+    """The native axes of an array of a shape and their sizes: ``...`` numbered, products taken apart."""
+    axes: list[str] = []
+    sizes: list[int] = []
+    for name, size in zip(_numbered(where, layout, len(shape)), shape, strict=True):
+        factors = [factor.partition(":") for factor in name.split("*")]
+        known = math.prod([int(count) for _, _, count in factors if count])
+        if size % known:
+            raise ValueError(sentence(where, "layout", f"one whose {name!r} divides the axis of size {size}", layout))
+        axes += [factor for factor, _, _ in factors]
+        sizes += [int(count) if count else size // known for _, _, count in factors]
+    return tuple(axes), tuple(sizes)
+
+
+def _numbered(where: str, layout: Layout, rank: int) -> Layout:
     missing = rank - (len(layout) - layout.count("..."))
     if missing < 0 or (missing > 0 and "..." not in layout):
         raise ValueError(sentence(where, "layout", f"one that names the {rank} axes of the array", layout))
     if "..." not in layout:
         return layout
-    letter = "k" if {"out", "in"} & set(layout) else "p"
+    letter = "k" if where == "params" else "p"
     at = layout.index("...")
     return layout[:at] + tuple(f"{letter}{i}" for i in range(missing)) + layout[at + 1 :]
 
 
 def fitting(layout: Layout | None, rank: int) -> Layout | None:
-    """What a table says of an array, unless the array has another rank than the table thinks: then nobody knows."""
+    """What a table says of an array, unless the array has fewer axes, or more, than the table thinks: nobody knows."""
     if layout is None or (rank < len(layout) - 1 if "..." in layout else rank != len(layout)):
         return None
     return layout
 
 
+def stacked(layout: Layout | None, rank: int) -> Layout | None:
+    """As :func:`fitting` for a parameter: axes too many in front are pieces, as a scan or a vmap stacks them."""
+    if layout and "..." not in layout and rank > len(layout):
+        return ("piece",) * (rank - len(layout)) + layout
+    return fitting(layout, rank)
+
+
 @dataclass(frozen=True)
 class Move:
-    """How a native array becomes canonical: pieces first, then each canonical axis from the native axes it merges."""
+    """How a native array becomes canonical: pieces first, then each canonical axis from the native axes it merges.
+
+    ``shape`` is what the array is viewed as before, where an axis of it holds several.
+    """
 
     axes: Axes
     sources: tuple[tuple[int, ...], ...]
     pieces: tuple[int, ...]
+    shape: tuple[int, ...] | None
 
     @property
     def permutation(self) -> tuple[int, ...]:
@@ -81,14 +109,21 @@ class Move:
 
     @property
     def is_identity(self) -> bool:
-        return not self.pieces and self.permutation == tuple(range(len(self.axes)))
+        return self.shape is None and not self.pieces and self.permutation == tuple(range(len(self.axes)))
 
 
-def move(native: Axes) -> Move:
-    """The way from native axes to the canonical order ``sample, out, in, k0, ..., p0, ..., feature``."""
+def move(where: str, layout: Layout, shape: tuple[int, ...]) -> Move:
+    """The way from a native array to the canonical order ``sample, out, in, k0, ..., p0, ..., feature``."""
+    native, sizes = expand(where, layout, shape)
     names = sorted({name for name in native if name != "piece"}, key=_rank)
     places = {name: tuple(i for i, other in enumerate(native) if other == name) for name in ("piece", *names)}
-    return Move(tuple(names), tuple(places[name] for name in names), places["piece"])
+    taken_apart = sizes if len(sizes) != len(shape) else None
+    return Move(tuple(names), tuple(places[name] for name in names), places["piece"], taken_apart)
+
+
+def _single(name: str) -> bool:
+    """Whether exactly one factor of a name is without a size; a name that is no product has none."""
+    return sum(":" not in factor for factor in name.split("*")) == 1
 
 
 def _rank(name: str) -> tuple[int, int]:
