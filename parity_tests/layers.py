@@ -43,7 +43,7 @@ def linen_layer(make: Callable[[Any], Any], where: str, native: Callable[[Pieces
             given = [x.astype(int) for x in given]
         if isinstance(model, linen.RNNCellBase):
             given = [model.initialize_carry(jax.random.key(0), inputs[0]), *given]
-        flat = traverse_util.flatten_dict(model.init(jax.random.key(0), *given)["params"], sep=".")
+        flat: dict[str, Any] = traverse_util.flatten_dict(model.init(jax.random.key(0), *given)["params"], sep=".")
         filled = native(pieces)
         for path, leaf in (filled if isinstance(filled, dict) else {where: filled}).items():
             assert flat[path].shape == leaf.shape
@@ -67,7 +67,7 @@ def nnx_layer(
             given = [x.astype(int) for x in given]
         if isinstance(model, nnx.RNNCellBase):
             given = [model.initialize_carry(inputs[0], nnx.Rngs(0)), *given]
-        variable = model
+        variable: Any = model
         for name in where.split("."):
             variable = getattr(variable, name)
         assert variable.get_value().shape == native(pieces).shape

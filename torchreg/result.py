@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ._spec import table
 from ._spec.errors import sentence
 from ._spec.terms import Term, check_bindings, missing_step
 
@@ -30,6 +31,15 @@ class Penalties(NamedTuple):
     total: Tensor
     terms: dict[str, Tensor]
     layers: dict[str, dict[str, Tensor]]
+
+    def report(self) -> str:
+        """A table of every term and path with its value, in which whatever is not finite is marked.
+
+        It reads the values back from the device, so it is for looking, not for every step.
+        """
+        return table.values(
+            {name: {path: value.item() for path, value in found.items()} for name, found in self.layers.items()}
+        )
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 
-_RIGHT = {"elements"}
+_RIGHT = {"elements", "value"}
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,24 @@ def shaped(shape: Sequence[int] | None) -> str:
 
 def text(rows: Sequence[Row]) -> str:
     """The rows as a plain table."""
-    heads = [field.name for field in fields(Row)]
-    cells = [heads, *_once(rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(heads))]
-    cells.insert(1, ["-" * width for width in widths])
-    lines = ["  ".join(map(_pad, heads, line, widths)) for line in cells]
-    return "\n".join(line.rstrip() for line in lines)
+    return aligned([field.name for field in fields(Row)], _once(rows))
+
+
+def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Cells in columns, under their heads."""
+    widths = [max(len(line[i]) for line in (heads, *lines)) for i in range(len(heads))]
+    rule = ["-" * width for width in widths]
+    return "\n".join("  ".join(map(_pad, heads, line, widths)).rstrip() for line in (heads, rule, *lines))
+
+
+def values(layers: Mapping[str, Mapping[str, float]]) -> str:
+    """What every path of every term came to; whatever is not finite is marked."""
+    lines = [
+        ["" if i else term, path, f"{value:.6g}", "" if math.isfinite(value) else "not finite"]
+        for term, found in layers.items()
+        for i, (path, value) in enumerate(found.items())
+    ]
+    return aligned(["term", "path", "value", "note"], lines)
 
 
 def _once(rows: Sequence[Row]) -> list[list[str]]:
