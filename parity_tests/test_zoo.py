@@ -114,7 +114,7 @@ def test_shapes(framework: str, shape: tuple[int, ...], name: str, expected: flo
         x = torch.ones(shape, requires_grad=True)
         value = penalty(x)
         value.backward()
-        gradient = x.grad
+        gradient: Any = x.grad
     else:
         import jax
         import jax.numpy as jnp
@@ -179,7 +179,7 @@ def test_jax_layouts() -> None:
 
     assert _value("jax", "L1", np.ones((2, 3), np.float32)).item() == 12.0
     assert _value("jax", "L1", np.ones((4, 9), np.float32)[::2, ::3]).item() == 12.0
-    for x, got in ((jax.random.key(0), "key<fry>"), (sparse.BCOO.fromdense(np.ones(2)), "BCOO")):
+    for x, got in ((jax.random.key(0), "key<fry>"), (sparse.BCOO.fromdense(jax.numpy.ones(2)), "BCOO")):
         with pytest.raises(TypeError) as error:
             _value("jax", "L1", x)
         assert str(error.value) == f"L1: x must be a dense floating array; got '{got}'."

@@ -10,6 +10,7 @@ except ModuleNotFoundError as _error:
 from ._spec.targets import activations, params
 from ._spec.terms import Term
 from .capture import Tap, Tape
+from .inject import Penalize, inject
 from .owners import register_owner
 from .penalties.elementwise import L1, L2, ElasticNet
 from .penalties.groups import GroupLasso, L2Norm
@@ -28,6 +29,7 @@ __all__ = [
     "HoyerSquare",
     "L2Norm",
     "Orthogonal",
+    "Penalize",
     "Penalties",
     "Penalty",
     "Regularizer",
@@ -35,6 +37,7 @@ __all__ = [
     "Tape",
     "Term",
     "activations",
+    "inject",
     "params",
     "register_owner",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -32,6 +34,17 @@ def is_floating(x: Any) -> bool:
 def accumulate(x: Tensor) -> Tensor:
     """``x`` in the dtype in which sums are taken and returned: float64 for float64, float32 for all narrower ones."""
     return x if x.dtype == torch.float64 else x.to(torch.float32)
+
+
+@contextmanager
+def full_precision(x: Tensor) -> Iterator[None]:
+    """Switches autocast off, which would round matrix products to 16 bits after the upcast."""
+    kind = x.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        with torch.autocast(kind, enabled=False):
+            yield
+    else:
+        yield
 
 
 def masked(x: Tensor, where: Tensor | None) -> Tensor:

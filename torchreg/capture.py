@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from . import hooks, measure, walk
 from ._spec.errors import sentence
-from ._spec.select import select_modules, select_params
+from ._spec.select import select_params
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term, missing_mask
 from .hooks import Site
 from .outputs import pick
-from .owners import owner_of
 from .result import Penalties, Scalars, Values, assemble, bind
+from .saved import Watch, protect, saving
+from .stored import check_padded, whole
 
 UNREAD_PASSES = 64
 
@@ -52,25 +53,14 @@ class Tape:
         self._values = values or Values()
         self._always = always
         self._parameters = [_parameters(term, model) for term in terms]
-        sites = _sites(terms, model)
+        sites = hooks.sites(terms, model)
         self._sites = [site for _, found in sites for site in found]
         self.recording = self._had_gradients = False
-        self._passes = 0
-        self._pending: dict[Site, Tensor] = {}
-        self.committed: dict[Site, Tensor] = {}
-        self._handles = self._register(model, sites) if sites else []
-
-    def _register(self, model: nn.Module, sites: list[tuple[nn.Module, list[Site]]]) -> list[Any]:
-        handles = [model.register_forward_pre_hook(hooks.Begin(self), prepend=True)]
-        for module, found in sites:
-            inputs = [site for site in found if site.target.of == "input"]
-            outputs = [site for site in found if site.target.of == "output"]
-            if inputs:
-                handles.append(module.register_forward_pre_hook(hooks.Input(self, inputs), with_kwargs=True))
-            if outputs:
-                handles.append(module.register_forward_hook(hooks.Output(self, outputs)))
-        handles.append(model.register_forward_hook(hooks.Commit(self)))
-        return handles
+        self._depth = self._passes = 0
+        self._pending: dict[int, Tensor] = {}
+        self._committed: dict[int, Tensor] = {}
+        self._watches: list[Watch] = []
+        self._handles = hooks.register(self, model, sites) if sites else []
 
     def penalty(self) -> Tensor:
         """The total of all passes since the last read, to be added to the loss; reads and clears.
@@ -82,19 +72,22 @@ class Tape:
 
     def penalties(self) -> Penalties:
         """As :meth:`penalty`, with the parts."""
-        self._check_complete()
+        self._settle()
+        committed = self._complete()
         scalars: list[Scalars] = [{} for _ in self._terms]
-        for site, value in self.committed.items():
-            scalars[site.term][site.name] = value
+        for site in self._sites:
+            if site.key in committed:
+                scalars[site.term][site.name] = committed[site.key]
         for i, (term, entries) in enumerate(zip(self._terms, self._parameters, strict=True)):
             if isinstance(term.target, ParamsTarget):
                 scalars[i] = measure.parameters(term, term.target, entries)
         result = assemble(self._terms, scalars, self._values)
-        self.committed, self._passes = {}, 0
+        self._clear()
         return result
 
     def detach(self) -> None:
-        """Removes every hook; the model is as it was."""
+        """Removes every hook; the model is as it was. A second time it does nothing."""
+        self._settle()
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -122,50 +115,85 @@ class Tape:
     def __exit__(self, *exception: object) -> None:
         self.detach()
 
-    def begin(self) -> None:
-        self._had_gradients = torch.is_grad_enabled()
-        self.recording = self._always or self._had_gradients
-        self._pending = {}
+    def begin(self, root: nn.Module) -> None:
+        if self._depth and not hooks.is_nested(root):
+            self._depth = 0
+        self._depth += 1
+        if self._depth == 1:
+            self._settle()
+            self._pending = {}
+            self._had_gradients = torch.is_grad_enabled()
+            self.recording = self._always or (self._had_gradients and not _in_backward())
 
     def record(self, site: Site, module: nn.Module, value: Any) -> None:
         if self._had_gradients and not torch.is_grad_enabled():
             raise RuntimeError(_lost_gradient(site.name))
-        owner, index = owner_of(type(module)), site.target.index
-        primary = owner.primary if site.target.of == "output" else 0
-        x = pick(site.name, site.target.of, value, index, owner.primary if site.target.of == "output" else None)
-        layout = owner.output_layout(module, x.ndim) if index in (None, primary) else None
-        term, mask = self._terms[site.term], None
-        if site.target.mask is not None:
-            if site.target.mask not in self._values.masks:
-                raise ValueError(missing_mask(term, site.target.mask))
-            mask = self._values.masks[site.target.mask]
-        with _outside_checkpoints():
-            scalar = measure.activation(term, site.target, site.name, x, layout, mask)
-        earlier = self._pending.get(site)
-        self._pending[site] = scalar if earlier is None else earlier + scalar
+        target, primary = site.target, site.owner.primary if site.target.of == "output" else None
+        x = whole(pick(site.name, target.of, value, target.index, primary))
+        known = target.index is None or target.index == (primary if target.of == "output" else 0)
+        layout = site.owner.output_layout(module, x.ndim) if known else None
+        if target.layout is None:
+            check_padded(site.name, target.of, value, x)
+        with saving(site.name, module, target.of):
+            x = protect(x, module, target.of, self._watches)
+            scalar = measure.activation(
+                self._terms[site.term], target, site.name, x, layout, self._mask(self._terms[site.term], target)
+            )
+            earlier = self._pending.get(site.key)
+            self._pending[site.key] = scalar if earlier is None else earlier + scalar
 
     def commit(self) -> None:
-        self.recording = False
+        if self._depth > 1:
+            return
         self._passes += 1
         if self._passes >= UNREAD_PASSES:
             raise RuntimeError(_unread())
-        for site, value in self._pending.items():
-            earlier = self.committed.get(site)
-            self.committed[site] = value if earlier is None else earlier + value
-        self._pending = {}
+        for key, value in self._pending.items():
+            earlier = self._committed.get(key)
+            self._committed[key] = value if earlier is None else earlier + value
+        self.recording = False
 
-    def _check_complete(self) -> None:
+    def end(self) -> None:
+        self._depth = max(self._depth - 1, 0)
+        if self._depth == 0:
+            if self.recording:  # the root raised: nothing of this pass counts, and nothing of it stays
+                self._watches = []
+            self.recording = False
+            self._pending = {}
+
+    def _mask(self, term: Term, target: ActivationsTarget) -> Any:
+        if target.mask is None:
+            return None
+        if target.mask not in self._values.masks:
+            raise ValueError(missing_mask(term, target.mask))
+        return self._values.masks[target.mask]
+
+    def _settle(self) -> None:
+        if self._watches:
+            for watch in self._watches:
+                watch.settle()
+            self._watches = []
+
+    def _clear(self) -> None:
+        self._committed, self._passes = {}, 0
+
+    def _complete(self) -> dict[int, Tensor]:
+        """What the passes left; where it is not all that was selected, it is dropped, lest the next read adds it."""
         if self._sites and not self._passes:
-            hint = "Call the model with gradients enabled first; a model compiled before attach never tells."
+            hint = "Call the model itself, with gradients enabled, first; attach before torch.compile."
             raise RuntimeError(sentence("Tape.penalty", "a pass", "made since the last read", "none", hint))
-        silent = [s.name for s in self._sites if s.target.missing == "error" and s not in self.committed]
+        committed = self._committed
+        silent = [s.name for s in self._sites if s.target.missing == "error" and s.key not in committed]
         if silent:
+            self._clear()
             hint = (
                 "A functional call (such as torch.nn.functional.relu, or an attention's out_proj) runs no module: name "
-                "the tensor with torchreg.Tap; where the model may skip it, use missing='skip'."
+                "the tensor with torchreg.Tap. Where the model may skip it, use missing='skip'. Attach before "
+                "torch.compile."
             )
             expected = "modules that ran in a pass since the last read"
             raise RuntimeError(sentence("Tape.penalty", "activations", expected, tuple(silent[:5]), hint))
+        return committed
 
 
 def run(
@@ -187,32 +215,9 @@ def _parameters(term: Term, model: nn.Module) -> dict[str, walk.ParameterEntry]:
     return {name: entries[i] for i, name in chosen}
 
 
-def _sites(terms: tuple[Term, ...], model: nn.Module) -> list[tuple[nn.Module, list[Site]]]:
-    """The chosen modules, each with all the terms that want it."""
-    entries = walk.modules(model)
-    candidates = [entry.candidate for entry in entries]
-    sites: dict[int, list[Site]] = {}
-    for number, term in enumerate(terms):
-        if isinstance(term.target, ActivationsTarget):
-            for i, name in select_modules(term.target, candidates).chosen:
-                sites.setdefault(i, []).append(Site(number, name, term.target))
-    return [(entries[i].module, found) for i, found in sites.items()]
-
-
-@contextmanager
-def _outside_checkpoints() -> Iterator[None]:
-    """Keeps what the penalty saves for backward out of the hands of activation checkpointing, which would otherwise
-    find the recomputation, in which no penalty is computed, different. Under compile there is nothing to keep out.
-    """
-    if torch.compiler.is_compiling():
-        yield
-    else:
-        with torch.autograd.graph.saved_tensors_hooks(_same, _same):
-            yield
-
-
-def _same(x: Tensor) -> Tensor:
-    return x
+def _in_backward() -> bool:
+    """Whether a backward pass is under way: what calls the root then is the recomputation of a checkpoint."""
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
 
 
 def _lost_gradient(name: str) -> str:

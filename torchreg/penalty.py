@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ._arrays import accumulate, as_mask, check_floating
+from ._arrays import accumulate, as_mask, check_floating, full_precision
 from ._spec.errors import coefficient, flag, optional_name, sentence
 from ._spec.layout import Axes, check_axes, parameter_axes
 from ._spec.targets import Target
@@ -56,14 +56,13 @@ class Penalty:
         name = type(self).__name__
         check_floating(name, "x", x)
         names = self.default_axes(x.ndim) if axes is None else check_axes(name, axes, x.ndim)
-        if where is None:
-            return self.value(x, names, None)
-        if not self.honours_masks():
+        if where is not None and not self.honours_masks():
             raise ValueError(
                 sentence(name, "where", "None, because this penalty has no meaning under a mask", "a mask")
             )
-        mask = as_mask(name, where, x)
-        return self.value(x, names, mask)
+        mask = None if where is None else as_mask(name, where, x)
+        with full_precision(x):
+            return self.value(x, names, mask)
 
     def value(self, x: Tensor, axes: Axes, where: Tensor | None) -> Tensor:
         """The formula; ``where`` is a boolean mask of the rank of ``x``, or None."""

@@ -33,7 +33,7 @@ def _parameters(term: Term, target: ParamsTarget, model: nn.Module) -> list[Row]
     found = []
     for i, name in selection.chosen:
         entry = entries[i]
-        parameter, place = entry.read(), entry.candidate.names.index(name)
+        parameter, place = entry.stored(), entry.candidate.names.index(name)
         axes = _axes(target.layout or entry.layouts[place], tuple(parameter.shape))
         role = entry.candidate.roles[place] or "unknown"
         note = "" if parameter.requires_grad else "frozen: counts as a constant"

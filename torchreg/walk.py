@@ -11,6 +11,7 @@ from ._spec.errors import sentence
 from ._spec.layout import Layout
 from ._spec.select import Candidate
 from .owners import layout_of, role_of
+from .stored import whole
 
 _WRAPPERS = {
     "OptimizedModule": "_orig_mod",
@@ -39,8 +40,11 @@ class ParameterEntry:
     leaf: str
     layouts: tuple[Layout | None, ...]
 
-    def read(self) -> Tensor:
+    def stored(self) -> Tensor:
         return getattr(self.owner, self.leaf)
+
+    def read(self) -> Tensor:
+        return whole(self.stored())
 
 
 def check_model(where: str, model: object) -> None:

@@ -1,0 +1,101 @@
+"""What the penalty of an activation saves for its backward: unseen by checkpointing, safe from what is written over it.
+
+Note [Overwritten activations]
+A later operation may write into a captured tensor (``ReLU(inplace=True)``, ``x += 1``). The value of the penalty is
+taken at once and is safe; its gradient needs the tensor as it was. A copy is always right and always costs one. So the
+first time that a module is heard the penalty gets a copy, and the version counter of the tensor is compared when the
+penalty is read: where it stayed the same no later pass pays for a copy, where it changed all of them do. A module that
+writes only now and then is told by the version of what was saved: an error in backward, never a wrong gradient
+(PyTorch itself compares no versions under saved-tensor hooks). Compiled code always copies: the compiler, which sees
+all of the pass, leaves out the copies that nobody needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
+from torch.utils.checkpoint import _CachingTorchDispatchMode
+
+from ._spec.errors import sentence
+
+_WRITTEN: WeakKeyDictionary[nn.Module, dict[str, bool]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A captured tensor of a module not heard before, and the version it had."""
+
+    module: nn.Module
+    of: str
+    tensor: Tensor
+    version: int
+
+    def settle(self) -> None:
+        """Notes whether the tensor was written over; a module that ever did so keeps the mark."""
+        written = self.tensor._version != self.version
+        known = _WRITTEN.setdefault(self.module, {})
+        known[self.of] = known.get(self.of, False) or written
+
+
+def protect(x: Tensor, module: nn.Module, of: str, watches: list[Watch]) -> Tensor:
+    """``x``, or a copy of it where ``x`` is, or may be, written over before backward."""
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        return x
+    if torch.compiler.is_compiling():
+        return x.clone()
+    written = _WRITTEN.get(module, {}).get(of)
+    if written is None:
+        watches.append(Watch(module, of, x, x._version))
+    return x if written is False else x.clone()
+
+
+@contextmanager
+def saving(name: str, module: nn.Module, of: str) -> Iterator[None]:
+    """Keeps what is saved inside out of the hands of activation checkpointing, which would otherwise find the
+    recomputation, in which no penalty is computed, different. Compiled code and ``torch.func`` have no such hands.
+    """
+    if torch.compiler.is_compiling() or not _enabled():
+        yield
+        return
+
+    def unpack(packed: tuple[Tensor, int]) -> Tensor:
+        x, version = packed
+        if x._version != version:
+            _WRITTEN.setdefault(module, {})[of] = True
+            raise RuntimeError(_overwritten(name, of))
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(_pack, unpack), _unseen_by_selective_checkpoints():
+        yield
+
+
+@contextmanager
+def _unseen_by_selective_checkpoints() -> Iterator[None]:
+    """A selective checkpoint keeps the results of chosen operations in the order of their calls and hands them out in
+    the recomputation: it must not count the operations of a penalty, or the model would get them for its own.
+    """
+    if any(isinstance(mode, _CachingTorchDispatchMode) for mode in _get_current_dispatch_mode_stack()):
+        with _disable_current_modes():
+            yield
+    else:
+        yield
+
+
+def _enabled() -> bool:
+    return torch._C._autograd._saved_tensors_hooks_is_enabled()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _pack(x: Tensor) -> tuple[Tensor, int]:
+    return x, x._version
+
+
+def _overwritten(name: str, of: str) -> str:
+    hint = "Repeat the step (later passes keep a copy), or give the operation that writes a clone() of it."
+    expected = "left as it was until backward, as in earlier passes"
+    return sentence("activations", f"the {of} of {name!r}", expected, "a tensor written in place", hint)
