@@ -11,6 +11,7 @@ from . import linen as linen  # not in __all__: a star import would hide flax's 
 from . import nnx as nnx
 from ._spec.targets import activations, params
 from ._spec.terms import Term
+from .inject import inject
 from .owners import register_owner
 from .penalties.elementwise import L1, L2, ElasticNet
 from .penalties.groups import GroupLasso, L2Norm
@@ -34,6 +35,7 @@ __all__ = [
     "Regularizer",
     "Term",
     "activations",
+    "inject",
     "params",
     "register_owner",
 ]

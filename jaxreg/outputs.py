@@ -35,7 +35,8 @@ def pick(name: str, of: str, value: Any, index: int | str | None, primary: int |
     if len(found) > 1 and index is None and primary is not None:
         found = list(leaves(_at(name, of, value, primary)))
     if not found:
-        raise TypeError(sentence("activations", f"the {of} of {name!r}", DENSE, _kind(chosen)))
+        hint = "Choose a module that has one, or name an array with Tap."
+        raise TypeError(sentence("activations", f"the {of} of {name!r}", DENSE, _kind(chosen), hint))
     if len(found) > 1:
         places = ", ".join(place or "''" for place, _ in found[:6])
         hint = f"Floating arrays are at: {places}."
@@ -44,12 +45,16 @@ def pick(name: str, of: str, value: Any, index: int | str | None, primary: int |
 
 
 def _at(name: str, of: str, value: Any, index: int | str) -> Any:
-    for key, inner in _children(value):
+    """What stands at a key; a number that is no key is a position (not among inputs, whose names have no order)."""
+    children = list(_children(value))
+    for key, inner in children:
         if key == index:
             return inner
     if index == 0 and is_floating(value):
         return value
-    keys = [key for key, _ in _children(value)]
+    if of == "output" and isinstance(index, int) and -len(children) <= index < len(children):
+        return children[index][1]
+    keys = [key for key, _ in children]
     raise LookupError(
         sentence("activations", "index", f"a position or key in the {of} of {name!r}", index, f"It has: {keys}.")
     )

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
-from flax import nnx
+from flax import linen, nnx
 from flax.core import meta
 
-from ._spec.layout import Layout
+from ._spec.layout import Layout, fitting
 from ._spec.select import Candidate
 from .owners import layout_of, role_of
 
@@ -41,14 +42,72 @@ def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, .
         yield path, tree
 
 
-def tree_parameters(params: Any, modules: Mapping[str, Any]) -> list[ParameterEntry]:
+@dataclass(frozen=True)
+class Leaf:
+    """A parameter as its owner sees it, inside every lifted transform."""
+
+    role: str | None
+    layout: Layout | None
+    shape: tuple[int, ...]
+
+    def outside(self, shape: tuple[int, ...]) -> Layout | None:
+        """The native axes of the whole array, whose additional axes are those of ``nn.scan`` or ``nn.vmap``."""
+        rank, more = len(self.shape), len(shape) - len(self.shape)
+        inside = fitting(self.layout, rank)
+        if more <= 0 or inside is None:
+            return self.layout
+        if "..." in inside:
+            at = inside.index("...")
+            inside = inside[:at] + tuple(f"k{i}" for i in range(rank - len(inside) + 1)) + inside[at + 1 :]
+        if shape[more:] == self.shape:
+            return ("piece",) * more + inside
+        for i in range(1, len(shape)):
+            if more == 1 and shape[:i] + shape[i + 1 :] == self.shape:
+                return (*inside[:i], "piece", *inside[i:])
+        return None
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Seen:
+    """What a pass knows of a linen module: static, so that a trace that ``nn.jit`` keeps tells it again."""
+
+    kind: type
+    leaves: tuple[tuple[str, Leaf], ...]
+
+
+def remember(module: linen.Module, owners: bool) -> Seen:
+    """What a pass must know of a module; with its parameters where they will be asked for."""
+    own = module.variables.get("params", {}) if owners else {}
+    found = {name: meta.unbox(leaf) for name, leaf in own.items() if not isinstance(leaf, Mapping)}
+    shapes = {name: tuple(jnp.shape(array)) for name, array in found.items()}
+    return Seen(
+        type(module),
+        tuple(
+            (name, Leaf(role_of(module, name), layout_of(module, name, len(shape)), shape))
+            for name, shape in shapes.items()
+        ),
+    )
+
+
+def paths(tree: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """The path of everything in nested mappings that is not a leaf."""
+    for key, inner in tree.items():
+        if isinstance(inner, Mapping):
+            yield ".".join((*path, str(key)))
+            yield from paths(inner, (*path, str(key)))
+
+
+def tree_parameters(params: Any, modules: Mapping[str, Seen]) -> list[ParameterEntry]:
     """The parameters of a linen tree; ``modules`` are the owners that a pass has seen, by path."""
     entries = []
     for path, leaf in leaves(params):
         array = meta.unbox(leaf)
-        owner, rank = modules.get(".".join(path[:-1])), jnp.ndim(array)
-        candidate = Candidate((".".join(path),), (role_of(owner, path[-1]),))
-        entries.append(ParameterEntry(candidate, array, (layout_of(owner, path[-1], rank),)))
+        owner, shape = modules.get(".".join(path[:-1])), tuple(jnp.shape(array))
+        known = dict(owner.leaves).get(path[-1]) if owner is not None else None
+        if known is None:
+            known = Leaf(role_of(None, path[-1]), layout_of(None, path[-1], len(shape)), shape)
+        entries.append(ParameterEntry(Candidate((".".join(path),), (known.role,)), array, (known.outside(shape),)))
     return entries
 
 

@@ -1,0 +1,182 @@
+"""One pass of a linen model: an interceptor turns what it sees into scalars and sows them into a collection.
+
+The scalars travel through ``nn.remat``, ``nn.scan``, ``nn.vmap`` and ``nn.jit`` as every collection does; a Python list
+would leak tracers. A lifted transform that keeps collections out must be told of :data:`COLLECTION`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import add
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.linen.recurrent import DenseParams
+
+from ._spec.errors import sentence
+from ._spec.select import Candidate
+from .result import Scalars
+from .sites import Site, chosen, joined, silent
+from .walk import Seen, leaves, paths, remember
+
+COLLECTION = "twinreg_penalties"
+"""The collection to declare under a lifted transform, as in ``nn.scan(..., variable_axes={COLLECTION: 0})``."""
+
+SOWN = "intermediates"
+_SEEN = "twinreg_seen"
+_TAP = "jaxreg.linen.Tap"
+_DECLARED = "jaxreg.linen.COLLECTION in it, as in nn.scan(..., variable_axes={jaxreg.linen.COLLECTION: 0})"
+
+
+class Pass:
+    """What one pass sees and sows.
+
+    Args:
+        sites: the activation terms.
+        owners: whether parameters will be resolved, so that the modules that own them must be known.
+        remembers: whether every module sows what it is, for a later pass that ``nn.jit`` serves without running it.
+        method: the ``method=`` of the call, whose output is that of the root.
+    """
+
+    def __init__(self, sites: tuple[Site, ...], owners: bool, remembers: bool, method: Any) -> None:
+        self.sites = sites
+        self.modules: dict[str, nn.Module] = {}
+        self.seen: dict[str, Seen] = {}
+        self.attempted: dict[tuple[str, str], None] = {}
+        self._owners = owners
+        self._remembers = remembers
+        self._entry = method if isinstance(method, str) else getattr(method, "__name__", "__call__")
+        self._calls: dict[str, list[Any]] = {}
+        self._depths: dict[str, int] = {}
+
+    def intercept(self, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any], context: Any) -> Any:
+        """Runs a method, and turns what it yields and sows into scalars."""
+        module, name = context.module, ".".join(context.module.path)
+        if module.is_initializing():
+            return call(*args, **kwargs)
+        outermost = not self._depths.get(name)
+        before = self._sown(module, name) if outermost else {}
+        self._depths[name] = self._depths.get(name, 0) + 1
+        counts, running = self._counts(context, name), self._calls.setdefault(name, [])
+        running += [context.orig_method.func] if counts else []
+        try:
+            output = call(*args, **kwargs)
+        finally:
+            self._depths[name] -= 1
+            running[len(running) - counts :] = []
+        if outermost:
+            self._take_sown(module, name, before)
+        if counts:
+            self._take(module, name, {**dict(enumerate(args)), **kwargs}, output)
+        return output
+
+    def _counts(self, context: Any, name: str) -> bool:
+        """Whether a method is a call of the module: ``__call__``, at the root ``method=``. What runs inside one counts
+        only where the module calls itself again: a ``super().__call__()`` is another function.
+        """
+        if context.method_name != "__call__" and (name or context.method_name != self._entry):
+            return False
+        running = self._calls.get(name)
+        return not running or context.orig_method.func in running
+
+    def _take(self, module: nn.Module, name: str, inputs: dict[Any, Any], output: Any) -> None:
+        self.modules[name] = module
+        self.seen[name] = seen = remember(module, self._owners)
+        if self._remembers:
+            module.sow(COLLECTION, _SEEN, seen, lambda _, new: new, lambda: seen)
+        if isinstance(module, DenseParams):
+            return  # what it returns are weights
+        for site in self.sites:
+            if site.wants((name,), type(module)) is not None:
+                scalar = site.penalty(name, module, type(module), inputs, output)
+                self._sow(module, name, _key(site.number), scalar)
+
+    def _sow(self, module: nn.Module, name: str, key: str, scalar: Any) -> None:
+        self.attempted[name, key] = None
+        if not module.sow(COLLECTION, key, scalar, jnp.add, lambda: jnp.zeros((), scalar.dtype)):
+            raise RuntimeError(_undeclared(name))
+
+    def _sown(self, module: nn.Module, name: str) -> dict[str, Any]:
+        """What the module itself has sown so far."""
+        if not any(site.listens(name) for site in self.sites) or module.scope is None:
+            return {}
+        found = module.variables.get(SOWN, {})
+        return {key: value for key, value in found.items() if key != "__call__" and not isinstance(value, Mapping)}
+
+    def _take_sown(self, module: nn.Module, name: str, before: dict[str, Any]) -> None:
+        """Counts what a call has sown, here, where a lifted transform has not yet stacked it."""
+        for key, value in self._sown(module, name).items():
+            full, old = joined(name, key), before.get(key)
+            if old is value:
+                continue
+            for site in (site for site in self.sites if site.wants_sown(full)):
+                new = value[len(old or ()) :] if isinstance(value, tuple) else (value,)
+                scalars = [site.penalty_of_sown(full, x) for x in new]
+                if old is not None and not isinstance(value, tuple):
+                    scalars.append(
+                        -site.penalty_of_sown(full, old)
+                    )  # the model reduces: what it keeps in the end counts
+                if scalars:
+                    self._sow(module, name, f"{_key(site.number)}.{key}", reduce(add, scalars))
+
+    def check(self, delivered: Any) -> None:
+        """Refuses a pass in which something was sown that did not arrive."""
+        arrived = {(".".join(path[:-1]), path[-1]) for path, _ in leaves(delivered)}
+        for name, key in self.attempted:
+            if (name, key) not in arrived:
+                raise RuntimeError(_undeclared(name))
+
+    def owned(self, delivered: Any) -> dict[str, Seen]:
+        """The modules of the pass: those that ran, and those of a trace that ``nn.jit`` kept from an earlier pass."""
+        kept = {".".join(path[:-1]): value for path, value in leaves(delivered) if path[-1] == _SEEN}
+        return {**kept, **self.seen}
+
+    def collect(self, delivered: Any, sown: Any, params: Any) -> dict[int, Scalars]:
+        """The scalars of every activation term, by name."""
+        if not self.sites:
+            return {}
+        seen = self.owned(delivered)
+        kinds: dict[str, type | None] = {name: one.kind for name, one in seen.items() if one.kind is not DenseParams}
+        own = {".".join(path): calls for path, calls in leaves(sown) if path[-1] != "__call__"}
+        unrun = [name for name in paths(params) if name not in seen]
+        candidates = [Candidate((name,), (), kinds.get(name)) for name in dict.fromkeys([*kinds, *own, *unrun])]
+        scalars: dict[int, Scalars] = {}
+        for site in self.sites:
+            found = _of(site, delivered)
+            for name in chosen(site.target, candidates, bool(unrun), _TAP):
+                if name in own and name not in found and site.wants_sown(name):
+                    found[name] = reduce(add, [site.penalty_of_sown(name, x) for x in calls(own[name])])
+                elif name not in found and site.target.missing == "error":
+                    raise RuntimeError(silent(name, _TAP, _DECLARED))
+            scalars[site.number] = found
+        return scalars
+
+
+def _of(site: Site, delivered: Any) -> Scalars:
+    """What arrived for one term; a transform stacks it, and every call counts."""
+    found: Scalars = {}
+    for path, value in leaves(delivered):
+        key, _, own = path[-1].partition(".")
+        if key == _key(site.number):
+            name = joined(".".join(path[:-1]), own) if own else ".".join(path[:-1])
+            found[name] = found[name] + jnp.sum(value) if name in found else jnp.sum(value)
+    return found
+
+
+def calls(sown: Any) -> tuple[Any, ...]:
+    """The value of each call: ``sow`` keeps a tuple with one entry per call, unless the model reduces otherwise."""
+    return sown if isinstance(sown, tuple) else (sown,)
+
+
+def _key(number: int) -> str:
+    return f"twinreg_{number}"
+
+
+def _undeclared(name: str) -> str:
+    hint = (
+        f"The lifted transform around {name!r} drops the collection: add jaxreg.linen.COLLECTION to it, as in "
+        "nn.scan(..., variable_axes={jaxreg.linen.COLLECTION: 0})."
+    )
+    return sentence("activations", "the collection", f"delivered for {name!r}", "nothing", hint)

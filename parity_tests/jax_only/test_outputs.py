@@ -1,0 +1,153 @@
+"""What a module's output or input may be, alike in linen and nnx: containers, several arrays, none, its input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import pytest
+from flax import linen as nn
+from flax import nnx, struct
+
+import jaxreg
+from parity_tests.capture_table import covers
+from parity_tests.jax_only.common import X, close, l1_of, total
+
+Run = Callable[[jaxreg.Regularizer, Callable[..., Any]], jaxreg.Penalties]
+
+
+class LinenModel(nn.Module):
+    """A function as a module."""
+
+    function: Any
+
+    @nn.compact
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+class NnxModel(nnx.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+def linen(reg: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
+    """The penalties of a function as a linen module."""
+    return reg.apply(LinenModel(function), {}, *(args or (X,)), **kwargs)[1]
+
+
+def nnx_world(reg: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
+    """The penalties of a function as an nnx module."""
+    return reg.apply(NnxModel(function), *(args or (X,)), **kwargs)[1]
+
+
+@pytest.fixture(params=[linen, nnx_world], ids=["linen", "nnx"])
+def run(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+class Named(NamedTuple):
+    first: Any
+    second: Any
+
+
+@dataclass
+class Plain:
+    first: Any
+    second: Any
+
+
+@struct.dataclass
+class Struct:
+    first: Any
+    second: Any
+
+
+CONTAINERS: dict[str, Callable[[Any, Any], Any]] = {
+    "tuple": lambda a, b: (a, b),
+    "list": lambda a, b: [a, b],
+    "named tuple": Named,
+    "dictionary": lambda a, b: {"first": a, "second": b},
+    "dataclass": Plain,
+    "flax.struct": Struct,
+}
+
+
+@covers("nested outputs", "linen")
+@covers("nested outputs", "nnx")
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_index_takes_one_of_several_arrays(run: Any, kind: str) -> None:
+    """By key where there are keys, by position everywhere, from the end too."""
+    for index in (1, -1, *(("second",) if kind in ("dictionary", "dataclass", "flax.struct") else ())):
+        close(run(l1_of("", index=index), lambda x: CONTAINERS[kind](x, 2 * x)).total, 2 * total(X))
+
+
+@covers("several arrays and no index", "linen", "ValueError: give `index=`")
+@covers("several arrays and no index", "nnx", "ValueError: give `index=`")
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_several_arrays_ask_for_an_index(run: Any, kind: str) -> None:
+    """Nothing is guessed; the places are listed."""
+    places = "[0], [1]" if kind in ("tuple", "list", "named tuple") else "['first'], ['second']"
+    expected = f"which has several arrays; got None. Floating arrays are at: {places}."
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        run(l1_of(""), lambda x: CONTAINERS[kind](x, 2 * x))
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_an_array_beside_none_and_integers_needs_no_index(run: Any, kind: str) -> None:
+    """Only floating arrays are candidates, however deep they are."""
+    close(run(l1_of(""), lambda x: CONTAINERS[kind]((x, jnp.arange(3)), None)).total, total(X))
+
+
+def test_an_index_that_is_not_there_lists_the_keys(run: Any) -> None:
+    """A LookupError with what there is."""
+    with pytest.raises(LookupError, match=re.escape("got 'third'. It has: ['first', 'second'].")):
+        run(l1_of("", index="third"), lambda x: {"first": x, "second": x})
+
+
+@covers("an output without a floating array", "linen", "TypeError: `Tap`")
+@covers("an output without a floating array", "nnx", "TypeError: `Tap`")
+@pytest.mark.parametrize("value", [None, jnp.arange(3), jnp.ones(2, jnp.complex64), "text"], ids=str)
+def test_an_output_without_a_floating_array_is_an_error(run: Any, value: Any) -> None:
+    """Integers, complex numbers and opaque objects have no penalty, and the way out is named."""
+    way_out = "Choose a module that has one, or name an array with Tap."
+    with pytest.raises(TypeError, match=f"the output of '' must be a dense floating array.*{way_out}"):
+        run(l1_of(""), lambda x: value)
+
+
+@covers('`of="input"`', "linen")
+@covers('`of="input"`', "nnx")
+def test_inputs_are_found_by_position_and_by_name(run: Any) -> None:
+    """A keyword has its name; several floating inputs ask for an index; a position never means a keyword."""
+
+    def add(a: Any, b: Any = 0.0) -> Any:
+        return a + b
+
+    close(run(l1_of("", of="input"), add, X).total, total(X))
+    close(run(l1_of("", of="input", index=1), add, X, 2 * X).total, 2 * total(X))
+    close(run(l1_of("", of="input", index="b"), add, X, b=3 * X).total, 3 * total(X))
+    with pytest.raises(ValueError, match=re.escape("Floating arrays are at: [0], ['b'].")):
+        run(l1_of("", of="input"), add, X, b=X)
+    with pytest.raises(LookupError, match=re.escape("It has: [0, 'b'].")):
+        run(l1_of("", of="input", index=1), add, X, b=X)
+
+
+@covers("several regularizers on one model", "linen")
+@covers("several regularizers on one model", "nnx")
+def test_regularizers_do_not_disturb_each_other(run: Any) -> None:
+    """Two regularizers by turns, and two terms on one module, give what each gives alone."""
+    first, second = l1_of(""), jaxreg.Regularizer(jaxreg.L2(1.0).on(jaxreg.activations("", per="batch")))
+    both = jaxreg.Regularizer(*first.terms, *second.terms)
+    double = run(both, lambda x: 2 * x).terms
+    for _ in range(2):
+        close(run(first, lambda x: 2 * x).total, double["s"])
+        close(run(second, lambda x: 2 * x).total, double["L2"])
+    close(double["s"], 2 * total(X))
