@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 from flax import linen as nn
 from flax.core.scope import DenyList, filter_to_set, in_filter, union_filters
+from jax.errors import UnexpectedTracerError
 
 from . import measure
 from ._spec.errors import sentence
@@ -81,13 +83,14 @@ def run(
         wanted = union_filters(wanted, SOWN)  # as Flax itself does
     # What a state that is fed back still holds would be added to.
     variables = {name: tree for name, tree in given.items() if name not in (COLLECTION, SOWN)}
-    output, state, pass_ = _passed(sites(terms, values), terms, model, (variables, *args[1:]), wanted, options)
-    rest = {name: tree for name, tree in state.items() if name != COLLECTION}
-    sown = rest.get(SOWN, {}) if in_filter(wanted, SOWN) else rest.pop(SOWN, {})
-    parameters = rest.get("params", variables.get("params", {}))
-    scalars: list[Scalars] = [{} for _ in terms]
-    for number, found in pass_.collect(state.get(COLLECTION, {}), sown, parameters).items():
-        scalars[number] = found
+    with _translated():
+        output, state, pass_ = _passed(sites(terms, values), terms, model, (variables, *args[1:]), wanted, options)
+        rest = {name: tree for name, tree in state.items() if name != COLLECTION}
+        sown = rest.get(SOWN, {}) if in_filter(wanted, SOWN) else rest.pop(SOWN, {})
+        parameters = rest.get("params", variables.get("params", {}))
+        scalars: list[Scalars] = [{} for _ in terms]
+        for number, found in pass_.collect(state.get(COLLECTION, {}), sown, parameters).items():
+            scalars[number] = found
     for i, term in enumerate(terms):
         if isinstance(term.target, ParamsTarget):
             entries = tree_parameters(parameters, pass_.owned(state.get(COLLECTION, {})))
@@ -109,7 +112,7 @@ def _passed(
         key = (found, owners, remembers)
         pass_ = Pass(found, owners, remembers, options.get("method"))
         try:
-            with nn.intercept_methods(pass_.intercept):
+            with pass_.listening():
                 output, state = model.apply(*args, mutable=_mutable(wanted, _salt(key)), **options)
             pass_.check(state.get(COLLECTION, {}))
             return output, state, pass_
@@ -122,6 +125,19 @@ def _passed(
             model.apply(*args, mutable=wanted, **options)  # where the model itself is at fault, this says so
             raise RuntimeError(_fixed(found, pass_.attempted)) from error
     raise AssertionError  # the loop returns or raises
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Says the way out where one of jax's own transforms runs a selected module: what it sows cannot leave it."""
+    try:
+        yield
+    except UnexpectedTracerError as error:
+        if COLLECTION not in str(error) and "linen_pass" not in str(error):
+            raise
+        hint = "Use nn.remat, nn.scan, nn.vmap, nn.jit; or name what the transform returns with jaxreg.linen.Tap."
+        expected = "called inside linen's own transforms, because jax's own know no modules"
+        raise RuntimeError(sentence("Regularizer.apply", "a selected module", expected, "a leak", hint)) from error
 
 
 def _is_structural(error: Exception) -> bool:
@@ -185,7 +201,7 @@ def look(
         both = [given.get(i, leaf) for i, leaf in enumerate(leaves)]
         return model.apply(*jax.tree.unflatten(structure, both), **{"mutable": True, **kwargs})
 
-    with nn.intercept_methods(pass_.intercept):
+    with pass_.listening():
         jax.eval_shape(traced, arrays)
     modules = [ModuleEntry(Candidate((name,), (), type(module)), module) for name, module in pass_.modules.items()]
     return modules, tree_parameters(variables.get("params", {}), pass_.seen)

@@ -6,7 +6,9 @@ would leak tracers. A lifted transform that keeps collections out must be told o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import reduce
 from operator import add
 from typing import Any
@@ -26,6 +28,7 @@ COLLECTION = "twinreg_penalties"
 
 SOWN = "intermediates"
 _SEEN = "twinreg_seen"
+_listening = threading.local()
 _TAP = "jaxreg.linen.Tap"
 _DECLARED = "jaxreg.linen.COLLECTION in it, as in nn.scan(..., variable_axes={jaxreg.linen.COLLECTION: 0})"
 
@@ -51,10 +54,20 @@ class Pass:
         self._calls: dict[str, list[Any]] = {}
         self._depths: dict[str, int] = {}
 
-    def intercept(self, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any], context: Any) -> Any:
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hears the methods of linen modules in this thread, until a pass inside this one does."""
+        _listening.passes = (*getattr(_listening, "passes", ()), self)
+        try:
+            with nn.intercept_methods(self._intercept):
+                yield
+        finally:
+            _listening.passes = _listening.passes[:-1]
+
+    def _intercept(self, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any], context: Any) -> Any:
         """Runs a method, and turns what it yields and sows into scalars."""
         module, name = context.module, ".".join(context.module.path)
-        if module.is_initializing():
+        if module.is_initializing() or _listening.passes[-1] is not self:
             return call(*args, **kwargs)
         outermost = not self._depths.get(name)
         before = self._sown(module, name) if outermost else {}

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from . import walk
-from ._spec.select import select_modules
+from ._spec.select import Candidate, select_modules
 from ._spec.targets import ActivationsTarget
 from ._spec.terms import Term
 from .owners import Owner, owner_of
@@ -93,11 +93,20 @@ def sites(terms: tuple[Term, ...], model: nn.Module) -> list[tuple[nn.Module, li
     key = 0
     for number, term in enumerate(terms):
         if isinstance(term.target, ActivationsTarget):
-            for i, name in select_modules(term.target, candidates).chosen:
+            for i, name in _chosen(term.target, candidates):
                 owner = owner_of(type(entries[i].module))
                 found.setdefault(i, []).append(Site(key, number, name, term.target, owner))
                 key += 1
     return [(entries[i].module, of_module) for i, of_module in found.items()]
+
+
+def _chosen(target: ActivationsTarget, candidates: list[Candidate]) -> tuple[tuple[int, str], ...]:
+    """What a target selects; the error for nothing says what else may be meant."""
+    try:
+        return select_modules(target, candidates).chosen
+    except LookupError as error:
+        hint = "A function (such as relu) is no module: name its result with torchreg.Tap."
+        raise LookupError(f"{error} {hint}") from None
 
 
 class Mark:

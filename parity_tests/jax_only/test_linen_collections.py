@@ -129,7 +129,7 @@ def test_rngs_reach_the_model() -> None:
     close(penalties.total, total(y))
 
 
-@covers("low precision", "linen")
+@covers("low precision (autocast, bfloat16)", "linen")
 def test_bfloat16_is_summed_in_float32() -> None:
     """A long bfloat16 activation is summed in float32: 3e4 ones are 3e4, which bfloat16 cannot reach."""
     x = jnp.ones((30_000, 1), jnp.bfloat16)

@@ -28,7 +28,7 @@ class DecoratedRemat(nn.Module):
         return Tap(name="act")(nn.relu(nn.Dense(4, name="dense")(x)))
 
 
-@covers("checkpointing (`remat`)", "linen")
+@covers("checkpointing (`checkpoint`, `remat`)", "linen")
 @pytest.mark.parametrize("make", [nn.remat(Block), DecoratedRemat], ids=["class", "method"])
 @pytest.mark.parametrize("pattern", ["inner", "inner.act"])
 def test_remat_counts_once(make: Any, pattern: str) -> None:

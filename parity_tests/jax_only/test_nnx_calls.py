@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flax import nnx
 
+from jaxreg.nnx import Tap
 from parity_tests.capture_table import covers
 from parity_tests.jax_only.common import X, close, l1_of, total
 from parity_tests.jax_only.nnx_models import Block, Two, snapshot
@@ -126,3 +127,18 @@ def test_modules_that_did_not_run() -> None:
     for missing in ("skip", "error"):
         with pytest.raises(LookupError, match=r"Nearest names: 'idle'.*jaxreg\.nnx\.Tap"):
             l1_of("idel", missing=missing).apply(model, X)
+
+
+@covers("a tensor named with `Tap`", "nnx")
+def test_a_tap_is_the_value_it_is_given() -> None:
+    """The penalty is that of the function's result."""
+
+    class Named(nnx.Module):
+        def __init__(self) -> None:
+            self.act = Tap()
+
+        def __call__(self, x: Any) -> Any:
+            return self.act(nnx.relu(x))
+
+    y, penalties = l1_of("act").apply(Named(), X)
+    close(penalties.total, total(y))

@@ -75,7 +75,7 @@ def test_jit_inside_the_model_is_not_stale() -> None:
     np.testing.assert_array_equal(model(X), y)
 
 
-@covers("checkpointing (`remat`)", "nnx")
+@covers("checkpointing (`checkpoint`, `remat`)", "nnx")
 def test_remat() -> None:
     """Under nnx.remat value and gradient are those of the plain model."""
 

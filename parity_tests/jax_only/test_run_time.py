@@ -49,8 +49,8 @@ def half(step: Any) -> Any:
     return 0.5**step
 
 
-@covers("one trace with traced step, weights and masks", "linen")
-@covers("one trace with traced step, weights and masks", "nnx")
+@covers("compiled once, whatever the step and weights", "linen")
+@covers("compiled once, whatever the step and weights", "nnx")
 def test_one_trace_with_traced_step_weights_and_masks(world: Any) -> None:
     """A bound regularizer is a pytree: new steps, weights and masks are new values, not new traces."""
     variables, apply, plain = world
@@ -134,7 +134,7 @@ def test_vmap_over_models(world: Any) -> None:
     close(found, [total(plain(None, jax.tree.map(lambda a, i=i: a[i], both), X)) for i in range(2)])
 
 
-@covers("low precision", "nnx")
+@covers("low precision (autocast, bfloat16)", "nnx")
 def test_bfloat16_models_are_summed_in_float32(world: Any) -> None:
     """Narrow activations are accumulated and returned in float32, and their gradients come back narrow."""
     variables, apply, plain = world

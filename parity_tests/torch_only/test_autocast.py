@@ -14,7 +14,7 @@ GRAM = Penalty.from_function(lambda x: (x @ x.mT).sum(), name="gram")
 LOW = [torch.bfloat16, torch.float16]
 
 
-@covers("autocast", "torch")
+@covers("low precision (autocast, bfloat16)", "torch")
 @pytest.mark.parametrize("dtype", LOW)
 def test_low_precision_activations_are_summed_in_float32(dtype: torch.dtype) -> None:
     """A sum of many bfloat16 numbers, and one beyond the range of float16."""

@@ -74,7 +74,7 @@ def _step(model: Twice, *, passes: int = 1, detach: bool = False) -> tuple[Tenso
     return total.detach(), gradient
 
 
-@covers("checkpointing (non-reentrant)", "torch")
+@covers("checkpointing (`checkpoint`, `remat`)", "torch")
 @pytest.mark.parametrize("inplace", [False, True])
 @pytest.mark.parametrize("detach", [False, True])
 @pytest.mark.parametrize("passes", [1, 2])

@@ -27,7 +27,7 @@ def _fresh_compiler() -> Iterator[None]:
     torch._dynamo.reset()
 
 
-@covers("compiled after attach", "torch")
+@covers("compiled once, whatever the step and weights", "torch")
 @pytest.mark.parametrize("inplace", [True, False])
 def test_a_run_takes_one_graph_and_two_compilations(inplace: bool) -> None:
     """Training and evaluation in turn, with run-time values that change: right, without a graph break."""

@@ -1,0 +1,96 @@
+"""What surrounds a linen pass: threads, other passes, jax's own transforms, a Tap."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import linen as nn
+
+from jaxreg import L1, Regularizer, activations
+from jaxreg.linen import Tap
+from parity_tests.capture_table import covers
+
+
+class Inner(nn.Module):
+    """A layer whose ReLU has a name."""
+
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        return Tap(name="act")(nn.relu(nn.Dense(3)(x)))
+
+
+REG = Regularizer(L1(1.0).on(activations("act", per="batch"), name="l1"))
+X = jnp.linspace(-1.0, 1.0, 8).reshape(2, 4)
+
+
+def _variables(seed: int) -> Any:
+    return Inner().init(jax.random.key(seed), X)
+
+
+@covers("a tensor named with `Tap`", "linen")
+def test_a_tap_is_the_value_it_is_given() -> None:
+    """The penalty is that of the function's result, and its gradient that of the plain model."""
+    variables = _variables(0)
+
+    def by_hand(tree: Any) -> Any:
+        y: Any = Inner().apply(tree, X)
+        return jnp.abs(y).sum()
+
+    def by_tap(tree: Any) -> Any:
+        return REG.apply(Inner(), tree, X)[1].total
+
+    assert by_tap(variables) == by_hand(variables)
+    expected, found = jax.grad(by_hand)(variables), jax.grad(by_tap)(variables)
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool(jnp.array_equal(a, b)), expected, found))
+
+
+@covers("threads", "linen")
+def test_passes_in_threads_do_not_mix() -> None:
+    """8 threads, each with a model of its own, 20 passes each: every one has its own penalty."""
+    trees = [_variables(seed) for seed in range(8)]
+    outputs: list[Any] = [Inner().apply(tree, X) for tree in trees]
+    expected = [jnp.abs(y).sum().item() for y in outputs]
+
+    def passes(tree: Any) -> set[float]:
+        return {REG.apply(Inner(), tree, X)[1].total.item() for _ in range(20)}
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(passes, trees))
+    assert found == [{value} for value in expected]
+
+
+@covers("a pass inside a pass", "linen")
+def test_a_pass_inside_a_pass() -> None:
+    """A model that itself runs another with its penalties: each pass has its own, and neither hears the other."""
+    inner = _variables(1)
+    inside: list[float] = []
+
+    class Outer(nn.Module):
+        @nn.compact
+        def __call__(self, x: Any) -> Any:
+            y, penalties = REG.apply(Inner(), inner, x)
+            inside.append(penalties.total.item())
+            return Tap(name="act")(2.0 * y)
+
+    y, penalties = REG.apply(Outer(), {}, X)
+    alone = REG.apply(Inner(), inner, X)[1].total.item()
+    assert inside == [alone]
+    assert penalties.total == jnp.abs(y).sum()
+
+
+@covers("a transform that knows no modules", "linen", "RuntimeError: the transforms that do")
+def test_jax_transforms_inside_a_model_are_refused() -> None:
+    """jax's own transforms around a module's call cannot hand a penalty out; the error names those that can."""
+
+    class Raw(nn.Module):
+        @nn.compact
+        def __call__(self, x: Any) -> Any:
+            tap = Tap(name="act")
+            return jax.checkpoint(lambda v: tap(nn.relu(v)))(x)
+
+    with pytest.raises(RuntimeError, match=r"because jax's own know no modules; got 'a leak'\. Use nn\.remat"):
+        REG.apply(Raw(), {}, X)
