@@ -24,10 +24,12 @@ def faults(wheel: Path, checkout: Path) -> list[str]:
         names = set(archive.namelist())
         metadata_name = next(name for name in names if name.endswith(".dist-info/METADATA"))
         metadata = email.message_from_bytes(archive.read(metadata_name))
+        expected = files_of(checkout)
+        altered = sorted(name for name in expected & names if archive.read(name) != (checkout / name).read_bytes())
     dist_info = metadata_name.split("/")[0]
     shipped = {name for name in names if not name.startswith(f"{dist_info}/")}
-    expected = files_of(checkout)
-    result = [f"{name} is in the checkout but not in the wheel." for name in sorted(expected - shipped)]
+    result = [f"{name} in the wheel must be the bytes of the checkout; got others." for name in altered]
+    result += [f"{name} is in the checkout but not in the wheel." for name in sorted(expected - shipped)]
     result += [f"{name} is in the wheel but not in the checkout." for name in sorted(shipped - expected)]
     result += [
         f"{name} is missing."

@@ -18,6 +18,7 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # else the fields of a NamedTuple are described twice
 napoleon_custom_sections = ["Shapes", "Gradient", "Source"]
 
 html_theme = "furo"

@@ -77,15 +77,16 @@ def safe_divide(a: Array, b: Array) -> Array:
     return jnp.where(zero, 0.0, a / jnp.where(zero, 1.0, b))
 
 
-def magnitude(x: Array, within: tuple[int, ...]) -> Array:
+def magnitude(x: Array, within: tuple[int, ...], least: float = 0.0) -> Array:
     """A power of two near ``max|x|`` of each group, of the rank of ``x``: dividing by it is exact, and squares stay
-    inside the range of the dtype. It is 1 for a group that is zero, empty or not finite, and carries no gradient.
+    inside the range of the dtype. It is near 1 for a group that is zero, empty or not finite, and carries no gradient.
+    ``least``, a power of two, is a bound from below, for formulas that add a constant to the squares.
     """
     largest = jnp.max(jnp.abs(lax.stop_gradient(x)), axis=within, keepdims=True, initial=0.0)
     usable = jnp.isfinite(largest) & (largest > 0)
     largest = jnp.where(usable, largest, 1.0)
     tiny = float(jnp.finfo(x.dtype).tiny)
-    return jnp.clip(largest / jnp.frexp(largest)[0], 4 * tiny, 0.25 / tiny)
+    return jnp.clip(largest / jnp.frexp(largest)[0], max(4 * tiny, least), 0.25 / tiny)
 
 
 def norm(x: Array, within: tuple[int, ...]) -> Array:

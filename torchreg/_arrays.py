@@ -90,9 +90,10 @@ def safe_divide(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(zero, 0.0, a / torch.where(zero, 1.0, b))
 
 
-def magnitude(x: Tensor, within: tuple[int, ...]) -> Tensor:
+def magnitude(x: Tensor, within: tuple[int, ...], least: float = 0.0) -> Tensor:
     """A power of two near ``max|x|`` of each group, of the rank of ``x``: dividing by it is exact, and squares stay
-    inside the range of the dtype. It is 1 for a group that is zero, empty or not finite, and carries no gradient.
+    inside the range of the dtype. It is near 1 for a group that is zero, empty or not finite, and carries no gradient.
+    ``least``, a power of two, is a bound from below, for formulas that add a constant to the squares.
     """
     x = x.detach().abs()
     if x.numel() == 0:
@@ -101,7 +102,7 @@ def magnitude(x: Tensor, within: tuple[int, ...]) -> Tensor:
     usable = torch.isfinite(largest) & (largest > 0)
     largest = torch.where(usable, largest, 1.0)
     tiny = torch.finfo(x.dtype).tiny
-    return (largest / torch.frexp(largest).mantissa).clamp(4 * tiny, 0.25 / tiny)
+    return (largest / torch.frexp(largest).mantissa).clamp(max(4 * tiny, least), 0.25 / tiny)
 
 
 def norm(x: Tensor, within: tuple[int, ...]) -> Tensor:

@@ -55,7 +55,9 @@ class HoyerSquare(Penalty):
         by_sample = self.over == "sample" and "sample" in axes
         within = tuple(i for i, axis in enumerate(axes) if not (by_sample and axis == "sample"))
         x = masked(accumulate(x), where)
-        scale = magnitude(x, within)
+        # Below the root of eps the constant is what must stay in range, or it would overflow beside the scaled squares.
+        least = 2.0 ** math.floor(math.log2(self.eps) / 2) if self.eps else 0.0
+        scale = magnitude(x, within, least)
         x = x / scale
         if within:
             scale = scale.squeeze(within)
