@@ -8,6 +8,7 @@ imported inside functions, so the suite collects where only one of them is insta
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -161,6 +162,13 @@ def _jax_compiled(build: Build, axes: Axes | None) -> Callable[..., Any]:
     import jax
 
     return jax.jit(_jax_function(build, axes))
+
+
+def release() -> None:
+    """Let go of what JAX has compiled, where it is in use: thousands of small programs are gigabytes."""
+    if "jax" in sys.modules:
+        _jax_compiled.cache_clear()
+        sys.modules["jax"].clear_caches()
 
 
 MODES: dict[str, Mode] = {

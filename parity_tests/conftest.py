@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
+from parity_tests.backends import release, require
 from parity_tests.comparer import Comparer
 from parity_tests.ledger import as_property, tier
 
@@ -24,6 +25,13 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(tier(config))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def released() -> Iterator[None]:
+    """Every file gives its memory back."""
+    yield
+    release()
+
+
 @pytest.fixture
 def comparer(request: pytest.FixtureRequest) -> Comparer:
     """Compares with an oracle; every comparison is counted and goes into the ledger."""
@@ -33,8 +41,6 @@ def comparer(request: pytest.FixtureRequest) -> Comparer:
 @pytest.fixture
 def float64_jax() -> Iterator[ModuleType]:
     """JAX with float64 for the length of a test."""
-    from parity_tests.backends import require
-
     require("jax")
     import jax
 
