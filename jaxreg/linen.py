@@ -48,7 +48,7 @@ class Tap(nn.Module):
 
 
 class Penalize(nn.Module):
-    """The identity, as a module, which adds a penalty's gradient in the backward pass: ``inject`` with a name.
+    """The identity, as a module, which adds the gradient of a penalty in backward; see ``inject``.
 
     Its value is sown as ``penalty`` where the collection ``intermediates`` is mutable.
 

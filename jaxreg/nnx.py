@@ -41,7 +41,7 @@ class Tap(nnx.Module):
 
 
 class Penalize(nnx.Module):
-    """The identity, as a module, which adds a penalty's gradient in the backward pass: ``inject`` with a name.
+    """The identity, as a module, which adds the gradient of a penalty in backward; see ``inject``.
 
     Its value is sown as ``penalty`` under ``nnx.capture(model, nnx.Intermediate)``.
 

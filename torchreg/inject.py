@@ -44,7 +44,7 @@ def inject(x: Tensor, penalty: Penalty, *, scale: Any = 1.0, axes: Axes | None =
 
 
 class Penalize(nn.Module):
-    r"""The identity, as a module, which adds the gradient of a penalty in backward; see :func:`inject`.
+    r"""The identity, as a module, which adds the gradient of a penalty in backward; see ``inject``.
 
     .. math:: y = x, \qquad \bar{x} = \bar{y} + s \, \nabla \Omega(x)
 
