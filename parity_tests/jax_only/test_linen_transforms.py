@@ -182,7 +182,9 @@ def test_inner_weights_of_a_cell_are_no_activations() -> None:
         l1_of("cell.*").apply(model, variables, x)
 
 
-@pytest.mark.parametrize("lifted", [nn.jit, nn.remat, partial(nn.map_variables, trans_in_fn=lambda v: v)], ids=["jit", "remat", "map"])
+@pytest.mark.parametrize(
+    "lifted", [nn.jit, nn.remat, partial(nn.map_variables, trans_in_fn=lambda v: v)], ids=["jit", "remat", "map"]
+)
 def test_transforms_of_functions(lifted: Any) -> None:
     """A transform of a function over modules delivers as one of a class does."""
 
