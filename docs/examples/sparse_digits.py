@@ -4,7 +4,7 @@ A LeNet learns to read digits while an L1 penalty on its ReLU outputs asks it to
 backends start from the same weights and see the same batches. The script prints one table and draws one figure:
 
     pip install ".[all,examples]"
-    python docs/examples/sparse_digits.py                    # 5,000 MNIST digits, under two minutes on two idle cores
+    python docs/examples/sparse_digits.py                    # 5,000 MNIST digits, under three minutes on two cores
     python docs/examples/sparse_digits.py --data digits      # scikit-learn's small digits, half a minute
     python docs/examples/sparse_digits.py --backend torch    # needs no JAX; --backend jax needs no PyTorch
 
