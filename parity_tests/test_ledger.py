@@ -89,7 +89,7 @@ def test_the_ledger_has_every_comparison_worst_first(pytester: pytest.Pytester) 
 
 def test_a_backend_that_is_required_must_be_known(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that is no backend ends the run before any test."""
-    monkeypatch.setenv("TWINREG_REQUIRE", "torch,tensorflow")
+    monkeypatch.setenv("TWINREG_REQUIRE", "tensorflow,torch")
     result = run(pytester)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*TWINREG_REQUIRE: a backend must be one of torch, jax; got 'tensorflow'."])
@@ -99,7 +99,7 @@ def test_a_backend_that_is_required_and_absent_is_an_error(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not a skip."""
-    monkeypatch.setenv("TWINREG_REQUIRE", "torch,jax")
+    monkeypatch.setenv("TWINREG_REQUIRE", "jax")
     pytester.makeconftest("import parity_tests.backends\nparity_tests.backends.MODULES['jax'] = ('no_such_module',)")
     result = run(pytester, "-p", "conftest")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

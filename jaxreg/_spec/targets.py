@@ -88,7 +88,7 @@ def params(
 def activations(
     pattern: Pattern | tuple[Pattern, ...] | None = None,
     *,
-    type: type | str | tuple[type | str, ...] | None = None,  # the same word as everywhere else, though Python has it too
+    type: type | str | tuple[type | str, ...] | None = None,  # as the field says it
     of: Literal["output", "input"] = "output",
     index: int | str | None = None,
     exclude: Pattern | tuple[Pattern, ...] = (),
