@@ -7,25 +7,20 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from . import measure
 from ._spec.errors import sentence
-from ._spec.select import Candidate, select_modules, select_params
-from ._spec.targets import ParamsTarget
+from ._spec.select import Candidate, select_modules
 from ._spec.terms import Term
 from .linen_pass import SOWN, calls
 from .result import Penalties, Scalars, Values, assemble
-from .sites import Site, sites
+from .sites import Site, parameter_scalars, sites
 from .walk import leaves, tree_parameters
 
 
 def evaluate(terms: tuple[Term, ...], values: Values, params: Any, intermediates: Any) -> Penalties:
     """The penalties of trees: parameters by role and name, activations by name alone."""
     scalars: list[Scalars] = [{} for _ in terms]
-    for i, term in enumerate(terms):
-        if isinstance(term.target, ParamsTarget):
-            entries = tree_parameters(_given("params", params), {})
-            chosen = select_params(term.target, [entry.candidate for entry in entries]).chosen
-            scalars[i] = measure.parameters(term, term.target, {name: entries[j] for j, name in chosen})
+    for number, found in parameter_scalars(terms, lambda: tree_parameters(_given("params", params), {})).items():
+        scalars[number] = found
     for site in sites(terms, values):
         scalars[site.number] = _captured(site, _given(SOWN, intermediates))
     return assemble(terms, scalars, values)

@@ -15,9 +15,8 @@ from flax import linen as nn
 from flax.core.scope import DenyList, filter_to_set, in_filter, union_filters
 from jax.errors import UnexpectedTracerError
 
-from . import measure
 from ._spec.errors import sentence
-from ._spec.select import Candidate, select_params
+from ._spec.select import Candidate
 from ._spec.targets import ParamsTarget
 from ._spec.terms import Term
 from .evaluate import evaluate as evaluate  # the regularizer finds both worlds of trees here
@@ -26,7 +25,7 @@ from .linen_pass import COLLECTION as COLLECTION
 from .linen_pass import SOWN, Pass
 from .penalty import Penalty
 from .result import Penalties, Scalars, Values, assemble
-from .sites import Site, sites
+from .sites import Site, parameter_scalars, sites
 from .walk import ModuleEntry, ParameterEntry, tree_parameters
 
 _KEPT_NUMBERS = 4096
@@ -91,11 +90,9 @@ def run(
         scalars: list[Scalars] = [{} for _ in terms]
         for number, found in pass_.collect(state.get(COLLECTION, {}), sown, parameters).items():
             scalars[number] = found
-    for i, term in enumerate(terms):
-        if isinstance(term.target, ParamsTarget):
-            entries = tree_parameters(parameters, pass_.owned(state.get(COLLECTION, {})))
-            chosen = select_params(term.target, [entry.candidate for entry in entries]).chosen
-            scalars[i] = measure.parameters(term, term.target, {name: entries[j] for j, name in chosen})
+    owned = pass_.owned(state.get(COLLECTION, {}))
+    for number, found in parameter_scalars(terms, lambda: tree_parameters(parameters, owned)).items():
+        scalars[number] = found
     return (output if wanted is False else (output, rest)), assemble(terms, scalars, values)
 
 
@@ -185,7 +182,7 @@ def _fixed(found: tuple[Site, ...], attempted: Any) -> str:
 
 
 def look(
-    terms: tuple[Term, ...], model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[list[ModuleEntry], list[ParameterEntry]]:
     """The modules and parameters of a model, by tracing one pass without computing it."""
     if not isinstance(model, nn.Module):

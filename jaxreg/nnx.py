@@ -11,15 +11,13 @@ from typing import Any
 import jax
 from flax import nnx
 
-from . import measure
-from ._spec.select import Candidate, select_params
-from ._spec.targets import ParamsTarget
+from ._spec.select import Candidate
 from ._spec.terms import Term
 from .inject import check_injection, inject
 from .nnx_pass import PenaltyVariable, lending, sown, translated
 from .penalty import Penalty
 from .result import Penalties, Scalars, Values, assemble
-from .sites import Site, chosen, silent, sites
+from .sites import Site, chosen, parameter_scalars, silent, sites
 from .walk import ModuleEntry, node_parameters
 
 PenaltyVariable = PenaltyVariable  # public here: what users name under a lifted transform
@@ -75,11 +73,8 @@ def run(
                 scalars[site.number] = _complete(site, entries, sown(loans, site, depth))
     else:
         output = model(*args, **kwargs)  # pyright: ignore[reportCallIssue]
-    for i, term in enumerate(terms):
-        if isinstance(term.target, ParamsTarget):
-            entries = node_parameters(model)
-            picked = select_params(term.target, [entry.candidate for entry in entries]).chosen
-            scalars[i] = measure.parameters(term, term.target, {name: entries[j] for j, name in picked})
+    for number, of_term in parameter_scalars(terms, lambda: node_parameters(model)).items():
+        scalars[number] = of_term
     return output, assemble(terms, scalars, values)
 
 

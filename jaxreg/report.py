@@ -23,7 +23,7 @@ def rows(terms: tuple[Term, ...], model: Any, args: tuple[Any, ...], kwargs: Map
     if isinstance(model, nnx.Module):
         modules, parameters = nodes(model), node_parameters(model)
     else:
-        modules, parameters = look(terms, model, args, kwargs)
+        modules, parameters = look(model, args, kwargs)
     found: list[Row] = []
     for term in terms:
         if isinstance(term.target, ParamsTarget):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,12 +12,13 @@ import jax.numpy as jnp
 from . import measure
 from ._spec.errors import sentence
 from ._spec.names import Pattern, matcher
-from ._spec.select import Candidate, is_of_type, select_modules
-from ._spec.targets import ActivationsTarget
+from ._spec.select import Candidate, is_of_type, select_modules, select_params
+from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term, missing_mask
 from .outputs import pick
 from .owners import FEATURE_LAST, owner_of
-from .result import Values
+from .result import Scalars, Values
+from .walk import ParameterEntry
 
 
 class Mask:
@@ -94,6 +95,19 @@ def sites(terms: tuple[Term, ...], values: Values) -> tuple[Site, ...]:
             mask = masks[term.target.mask] if term.target.mask is not None else None
             found.append(Site(number, term, term.target, values.axis_name, mask))
     return tuple(found)
+
+
+def parameter_scalars(terms: tuple[Term, ...], entries: Callable[[], list[ParameterEntry]]) -> dict[int, Scalars]:
+    """The penalties of every parameter term; the parameters are looked for once, where some term wants them."""
+    wanted = [(number, term, term.target) for number, term in enumerate(terms) if isinstance(term.target, ParamsTarget)]
+    found = entries() if wanted else []
+    candidates = [entry.candidate for entry in found]
+    return {
+        number: measure.parameters(
+            term, target, {name: found[i] for i, name in select_params(target, candidates).chosen}
+        )
+        for number, term, target in wanted
+    }
 
 
 def _reaches(pattern: Pattern, path: str) -> bool:

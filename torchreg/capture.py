@@ -52,7 +52,7 @@ class Tape:
         self._terms = terms
         self._values = values or Values()
         self._always = always
-        self._parameters = [_parameters(term, model) for term in terms]
+        self._parameters = _parameters(terms, model)
         sites = hooks.sites(terms, model)
         self._sites = [site for _, found in sites for site in found]
         self.recording = self._had_gradients = False
@@ -206,13 +206,15 @@ def run(
         return output, tape.penalties()
 
 
-def _parameters(term: Term, model: nn.Module) -> dict[str, walk.ParameterEntry]:
-    """The chosen parameters of a term, each under the name it was chosen by."""
-    if not isinstance(term.target, ParamsTarget):
-        return {}
-    entries = walk.parameters(model)
-    chosen = select_params(term.target, [entry.candidate for entry in entries]).chosen
-    return {name: entries[i] for i, name in chosen}
+def _parameters(terms: tuple[Term, ...], model: nn.Module) -> list[dict[str, walk.ParameterEntry]]:
+    """The chosen parameters of every term, each under the name it was chosen by; none for an activation term."""
+    targets = [term.target if isinstance(term.target, ParamsTarget) else None for term in terms]
+    entries = walk.parameters(model) if any(targets) else []
+    candidates = [entry.candidate for entry in entries]
+    return [
+        {name: entries[i] for i, name in select_params(target, candidates).chosen} if target else {}
+        for target in targets
+    ]
 
 
 def _in_backward() -> bool:

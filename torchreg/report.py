@@ -8,7 +8,7 @@ from torch import nn
 
 from . import walk
 from ._spec.layout import UNKNOWN, Layout, expand, move, parameter_axes, stacked
-from ._spec.select import select_modules, select_params
+from ._spec.select import Selection, select_modules, select_params
 from ._spec.table import Row, shaped
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
@@ -18,40 +18,43 @@ from .owners import owner_of
 def rows(terms: tuple[Term, ...], model: nn.Module) -> list[Row]:
     """The match table of all terms."""
     walk.check_model("Regularizer.describe", model)
-    table: list[Row] = []
+    modules, parameters = walk.modules(model), walk.parameters(model)
+    found: list[Row] = []
     for term in terms:
         if isinstance(term.target, ParamsTarget):
-            table += _parameters(term, term.target, model)
+            found += _parameters(term, term.target, parameters)
         else:
-            table += _modules(term, term.target, model)
-    return table
+            found += _modules(term, term.target, modules)
+    return found
 
 
-def _parameters(term: Term, target: ParamsTarget, model: nn.Module) -> list[Row]:
-    entries = walk.parameters(model)
+def _parameters(term: Term, target: ParamsTarget, entries: list[walk.ParameterEntry]) -> list[Row]:
     selection = select_params(target, [entry.candidate for entry in entries])
     found = []
     for i, name in selection.chosen:
         entry = entries[i]
         parameter, place = entry.stored(), entry.candidate.names.index(name)
-        axes = _axes(target.layout or entry.layouts[place], tuple(parameter.shape))
+        shape = tuple(parameter.shape)
+        axes = _axes(target.layout or entry.layouts[place], shape)
         role = entry.candidate.roles[place] or "unknown"
         note = "" if parameter.requires_grad else "frozen: counts as a constant"
-        shape = tuple(parameter.shape)
         found.append(_row(term, name, shaped(shape), axes, role, str(parameter.numel()), note))
-    return found + [_row(term, name, note=f"left out: {why}") for name, why in selection.left_out]
+    return found + _left_out(term, selection)
 
 
-def _modules(term: Term, target: ActivationsTarget, model: nn.Module) -> list[Row]:
-    entries = walk.modules(model)
+def _modules(term: Term, target: ActivationsTarget, entries: list[walk.ModuleEntry]) -> list[Row]:
     selection = select_modules(target, [entry.candidate for entry in entries])
     found = []
     for i, name in selection.chosen:
         module = entries[i].module
         layout = target.layout or owner_of(type(module)).output_layout(module, -1)
         axes = ", ".join(layout) if layout else "sample, rest unknown"
-        found.append(_row(term, name, "-", axes, f"{target.of} of {type(module).__name__}", "-", ""))
-    return found + [_row(term, name, note=f"left out: {why}") for name, why in selection.left_out]
+        found.append(_row(term, name, "-", axes, f"{target.of} of {type(module).__name__}", "-"))
+    return found + _left_out(term, selection)
+
+
+def _left_out(term: Term, selection: Selection) -> list[Row]:
+    return [_row(term, name, note=f"left out: {why}") for name, why in selection.left_out]
 
 
 def _axes(layout: Layout | None, shape: tuple[int, ...]) -> str:
