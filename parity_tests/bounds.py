@@ -6,11 +6,14 @@ sum of their absolute values (the oracle's ``scale``):
 =====  ====================================  ==================================================
 level  what                                  bound
 =====  ====================================  ==================================================
-A      float64 value and gradient            1e-13 · S
+A      float64 value and gradient            1e-13 · S, or the factor of B and B′ times 2⁻⁵³ · S where that is more
 B      float32 value                         B(n) · S, B(n) = (2 + log₂ n) u
 B′     float32 gradient                      (3 + log₂ n) u · S, for each element, S its own
 C      bfloat16 and float16, on rounded x    B; for a gradient B′ beyond its one rounding to the type
 =====  ====================================  ==================================================
+
+The 2 and the 3 are the roundings on the way to a term of a plain sum; an oracle whose terms take more states how many,
+and one whose formula is no plain sum states the whole factor (``Expected`` says how both are counted).
 
 There is no absolute tolerance: where every term of an element is zero the bound is zero and the result must be too.
 """
@@ -94,19 +97,25 @@ class Bound:
     rounding: Array
 
 
+def factor(penalty: str, quantity: Quantity, expected: Expected) -> float:
+    """The bound in units of u · S."""
+    own = expected.factor if quantity == "value" else expected.gradient_factor
+    if own is not None:
+        return own
+    if (penalty, quantity) in OVERRIDES and expected.n:
+        return OVERRIDES[penalty, quantity].factor(expected)
+    roundings = expected.roundings if quantity == "value" else expected.gradient_roundings
+    return roundings + math.log2(max(expected.n, 1))
+
+
 def bound(penalty: str, quantity: Quantity, dtype: str, expected: Expected) -> Bound:
     """The largest error that is allowed: one number for a value, one for each element of a gradient."""
-    n = expected.n
-    if dtype == "float64":
-        factor = FLOAT64
-    elif (penalty, quantity) in OVERRIDES and n:
-        factor = OVERRIDES[penalty, quantity].factor(expected) * unit("float32")
-    else:
-        factor = ((2 if quantity == "value" else 3) + math.log2(max(n, 1))) * unit("float32")
+    units = factor(penalty, quantity, expected)
+    relative = max(FLOAT64, units * unit("float64")) if dtype == "float64" else units * unit("float32")
     if quantity == "value":
-        allowed, due, result = np.asarray(factor * expected.scale), np.asarray(expected.value), accumulator(dtype)
+        allowed, due, result = np.asarray(relative * expected.scale), np.asarray(expected.value), accumulator(dtype)
     else:
-        allowed, due, result = factor * expected.gradient_scale, expected.gradient, dtype
+        allowed, due, result = relative * expected.gradient_scale, expected.gradient, dtype
     # Below the smallest normal number a result may be anything down to zero: JAX flushes what is subnormal.
     smallest = DTYPES[result].smallest_normal
     below = (due != 0) & (np.abs(due) < smallest) & (result != "float16")

@@ -41,32 +41,3 @@ def _short(value: object) -> str:
 def config(name: str, **arguments: object) -> Config:
     """``config("L1", strength=0.3)``."""
     return Config(name, tuple(arguments.items()))
-
-
-# Strengths that no binary type holds exactly, so a coefficient that is rounded too early shows.
-ELEMENTWISE = (
-    config("L1", strength=0.3),
-    config("L2", strength=0.7),
-    config("ElasticNet", l1=0.3, l2=0.05),
-)
-NORMS = (config("L2Norm", strength=0.9),)
-RATIOS = (
-    config("HoyerSquare", strength=0.6),
-    config("HoyerSquare", strength=0.6, eps=0.01),
-    config("HoyerSquare", strength=0.6, over="batch"),
-)
-GROUPS = (
-    config("GroupLasso", strength=0.4),
-    config("GroupLasso", strength=0.4, groups="in"),
-    config("GroupLasso", strength=0.4, groups="kernel"),
-    config("GroupLasso", strength=0.4, groups=("out", "in")),
-    config("GroupLasso", strength=0.4, groups="out", size_weighted=False),
-    config("GroupLasso", strength=0.4, groups="sample"),
-    config("GroupLasso", strength=0.4, groups="position"),
-    config("GroupLasso", strength=0.4, groups="feature"),
-    config("GroupLasso", strength=0.4, groups=("sample", "position")),
-    config("GroupLasso", strength=0.4, groups="feature", size_weighted=False),
-)
-MATRICES = tuple(config("Orthogonal", strength=0.2, side=side) for side in ("min", "out", "in", "both"))
-
-CONFIGS: tuple[Config, ...] = ELEMENTWISE + NORMS + RATIOS + GROUPS + MATRICES

@@ -59,6 +59,11 @@ def wide(rng: np.random.Generator, shape: Shape, scales: Scales) -> Array:
     return rng.choice([-1.0, 1.0], size=shape) * 10.0 ** rng.uniform(-scales.wide, scales.wide, size=shape)
 
 
+def unit(rng: np.random.Generator, shape: Shape, scales: Scales) -> Array:
+    """Numbers inside (0, 1), as a sigmoid gives them."""
+    return rng.uniform(0.05, 0.95, size=shape)
+
+
 def scaled(by: str) -> Callable[[np.random.Generator, Shape, Scales], Array]:
     """Normal numbers kept off zero, multiplied by one of the dtype's scales."""
 
@@ -90,7 +95,11 @@ CLASSES: dict[str, InputClass] = {
     "empty-first": InputClass(normal, reshape=lambda shape: (0, *shape[1:])),
     "empty-last": InputClass(normal, reshape=lambda shape: (*shape[:-1], 0)),
     "one": InputClass(normal, reshape=lambda shape: (1,) * len(shape)),
+    "unit": InputClass(unit),
 }
+
+SPECIAL = ("unit",)
+"""Classes that only the penalties meet which name them."""
 
 
 def numbers(input_class: str, shape: Shape, dtype: str, seed: int) -> Array:

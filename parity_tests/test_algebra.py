@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity_tests.backends import MODES, PACKAGES, Problem, Result, package, value_and_grad
-from parity_tests.cases import Target, fits
-from parity_tests.configs import CONFIGS, Config, config
+from parity_tests.backends import PACKAGES, PLAIN, Problem, Result, package, value_and_grad
+from parity_tests.configs import Config, config
+from parity_tests.families import CONFIGS, fits
 from parity_tests.oracles import Axes
+from parity_tests.targets import Target
 
-EVERY_MODE = pytest.mark.parametrize("mode", MODES)
+EVERY_MODE = pytest.mark.parametrize("mode", PLAIN)
 EVERY_FRAMEWORK = pytest.mark.parametrize("framework", PACKAGES)
 X = np.random.default_rng(5).standard_normal((4, 3))
 CONV = Target("conv", ("out", "in", "k0", "k1"), (3, 2, 2, 3))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from parity_tests.backends import MODULES, PACKAGES, require
+from parity_tests.backends import PACKAGES, require
+from parity_tests.problems import MODULES
 
 # None in the table of modules is the import system's own way to say that a module is not to be had.
 BLOCK = "import sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"

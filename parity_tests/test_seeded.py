@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from parity_tests.backends import MODES, require
-from parity_tests.cases import TARGETS, Case
+from parity_tests.backends import FAST, MODES, require
+from parity_tests.cases import Case
 from parity_tests.comparer import Comparer, Mismatch
 from parity_tests.harness import check
 from parity_tests.seeded import BUGS, RIGHT, Posing, Seed
+from parity_tests.targets import TARGETS
 
-MODES_TRIED = [mode for mode in MODES if mode != "jax-eager"]  # the comparison is the same, only slower
 CLASSES = ("normal", "ties", "zero")
 
 
@@ -29,7 +29,7 @@ def verdict(seed: Seed, mode: str, dtype: str) -> list[str]:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("mode", MODES_TRIED)
+@pytest.mark.parametrize("mode", FAST)
 @pytest.mark.parametrize("seed", BUGS, ids=lambda seed: seed.name)
 def test_a_seeded_bug_is_killed(seed: Seed, mode: str, dtype: str) -> None:
     """At least one of three cells of the table fails."""
@@ -37,7 +37,7 @@ def test_a_seeded_bug_is_killed(seed: Seed, mode: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("mode", MODES_TRIED)
+@pytest.mark.parametrize("mode", FAST)
 @pytest.mark.parametrize("seed", RIGHT, ids=lambda seed: seed.name)
 def test_the_same_formula_without_a_bug_passes(seed: Seed, mode: str, dtype: str) -> None:
     """None of the cells fails."""

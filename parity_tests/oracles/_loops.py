@@ -24,6 +24,14 @@ class Expected:
     element of the gradient. Where no term cancels another they are the absolute value and the absolute gradient.
     ``terms_per_element`` counts those terms; ``grams`` has the (rows, length of a row) of every Gram matrix in the
     formula.
+
+    ``roundings`` is how many units u of relative error a term of the value may have before it is summed and multiplied
+    by the strength, as a sum of plain products has 2; ``gradient_roundings`` is the same for an element of the
+    gradient. An operation of arithmetic counts 1, a transcendental function 4 (two units in the last place), an error
+    of an argument counts as often as the condition of the function says. Whoever states another number derives it.
+
+    ``factor`` and ``gradient_factor`` replace the whole factor of u · S where the formula is no plain sum (a matrix
+    that is factorised, a mean taken away): derived beside the oracle, with the condition number in it.
     """
 
     value: float
@@ -32,6 +40,10 @@ class Expected:
     gradient_scale: Array
     grams: tuple[tuple[int, int], ...] = ()
     terms_per_element: int = 1
+    roundings: float = 2
+    gradient_roundings: float = 3
+    factor: float | None = None
+    gradient_factor: float | None = None
 
     @property
     def n(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from parity_tests.oracles._loops import Array, Axes, Expected, Mask, counted, sign, total
+from parity_tests.oracles._loops import Array, Axes, Expected, Mask, Oracle, counted, sign, total
 
 
 def l1(x: Array, axes: Axes, where: Mask, /, *, strength: float) -> Expected:
@@ -32,3 +32,6 @@ def elastic_net(x: Array, axes: Axes, where: Mask, /, *, l1: float, l2: float) -
         terms += [l1 * abs(xi), l2 * xi * xi]
         gradient[i] = l1 * sign(xi) + 2 * l2 * xi
     return Expected(total(terms), gradient, total(terms), np.abs(gradient), terms_per_element=2)
+
+
+ORACLES: dict[str, Oracle] = {"L1": l1, "L2": l2, "ElasticNet": elastic_net}

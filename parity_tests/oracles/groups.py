@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from parity_tests.oracles._loops import Array, Axes, Expected, Mask, counted, euclidean, grouped, total
+from parity_tests.oracles._loops import Array, Axes, Expected, Mask, Oracle, counted, euclidean, grouped, total
 
 
 def l2_norm(x: Array, axes: Axes, where: Mask, /, *, strength: float) -> Expected:
@@ -43,3 +43,6 @@ def group_lasso(
         for i, xi in entries:
             gradient[i] = weight * xi / norm if norm != 0 else 0.0
     return Expected(total(terms), gradient, total(terms), np.abs(gradient))
+
+
+ORACLES: dict[str, Oracle] = {"L2Norm": l2_norm, "GroupLasso": group_lasso}

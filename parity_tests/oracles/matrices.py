@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from parity_tests.oracles._loops import Array, Axes, Expected, Mask, total
+from parity_tests.oracles._loops import Array, Axes, Expected, Mask, Oracle, total
 
 Vectors = list[list[float]]
 
@@ -68,3 +68,6 @@ def _gram_defect(vectors: Vectors, shape: tuple[int, ...]) -> tuple[float, Array
             slope[i, c] = 4 * total(defects[j] * vectors[j][c] for j in range(m))
             slope_scale[i, c] = 4 * total(reach[j] * abs(vectors[j][c]) for j in range(m))
     return total(terms), slope, total(sizes), slope_scale
+
+
+ORACLES: dict[str, Oracle] = {"Orthogonal": orthogonal}

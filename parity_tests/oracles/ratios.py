@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from parity_tests.oracles._loops import Array, Axes, Expected, Mask, euclidean, grouped, sign, total
+from parity_tests.oracles._loops import Array, Axes, Expected, Mask, Oracle, euclidean, grouped, sign, total
 
 
 def hoyer_square(
@@ -33,3 +33,6 @@ def hoyer_square(
             gradient[i] = weight * (towards - away)
             size[i] = weight * (abs(towards) + abs(away))
     return Expected(total(terms), gradient, total(terms), size)
+
+
+ORACLES: dict[str, Oracle] = {"HoyerSquare": hoyer_square}

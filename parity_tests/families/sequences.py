@@ -1,0 +1,5 @@
+"""Penalties of the differences between neighbouring positions."""
+
+from parity_tests.families._entry import Entry
+
+ENTRIES: tuple[Entry, ...] = ()

@@ -1,0 +1,5 @@
+"""Penalties of the statistics of activations over samples and positions."""
+
+from parity_tests.families._entry import Entry
+
+ENTRIES: tuple[Entry, ...] = ()

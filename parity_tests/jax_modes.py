@@ -1,0 +1,108 @@
+"""The ways to run a penalty in JAX."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from parity_tests.comparer import Measured
+from parity_tests.oracles import Axes
+from parity_tests.problems import Build, Problem, Result, package
+
+
+def jax_array(problem: Problem) -> Any:
+    """The array, in the dtype asked for; strided, it is made from such a view. Call it under x64 if that is float64."""
+    import jax.numpy as jnp
+
+    x = problem.x.astype(jnp.dtype(problem.dtype))
+    if problem.strided:
+        sizes = x.shape[::-1]
+        buffer = np.full([2 * size + 1 for size in sizes], np.nan, x.dtype)
+        view = buffer[tuple(slice(1, 2 * size, 2) for size in sizes)].T
+        view[...] = x
+        x = view
+    return jnp.asarray(x)
+
+
+def from_jax(array: Any) -> Measured:
+    """An array's numbers and dtype."""
+    return Measured(np.asarray(array).astype(np.float64), str(array.dtype))
+
+
+def eager(build: Build, problem: Problem) -> Result:
+    """JAX operation by operation."""
+    return _run(_differentiated(build, problem.axes), problem)
+
+
+def jit(build: Build, problem: Problem) -> Result:
+    """JAX with value and gradient compiled as one."""
+    return _run(_compiled(build, problem.axes), problem)
+
+
+def vmap(build: Build, problem: Problem) -> Result:
+    """JAX mapped over a leading axis, and compiled; the array is the second of three, beside zeros and its double."""
+    return _run(_mapped(build, problem.axes), problem)
+
+
+def remat(build: Build, problem: Problem) -> Result:
+    """JAX with the penalty rematerialised in backward, and compiled."""
+    return _run(_rematerialised(build, problem.axes), problem)
+
+
+def _run(function: Callable[..., Any], problem: Problem) -> Result:
+    import jax
+
+    with jax.enable_x64(problem.dtype == "float64"):
+        where = None if problem.where is None else jax.numpy.asarray(problem.where)
+        value, gradient = function(jax_array(problem), where)
+        return Result(from_jax(value), from_jax(gradient))
+
+
+def _plain(build: Build, axes: Axes | None) -> Callable[..., Any]:
+    penalty = build(package("jax"))
+    return lambda x, where: penalty(x, axes=axes, where=where)
+
+
+def _differentiated(build: Build, axes: Axes | None) -> Callable[..., Any]:
+    import jax
+
+    return jax.value_and_grad(_plain(build, axes))
+
+
+@lru_cache(maxsize=256)
+def _compiled(build: Build, axes: Axes | None) -> Callable[..., Any]:
+    import jax
+
+    return jax.jit(_differentiated(build, axes))
+
+
+@lru_cache(maxsize=256)
+def _rematerialised(build: Build, axes: Axes | None) -> Callable[..., Any]:
+    import jax
+
+    return jax.jit(jax.value_and_grad(jax.checkpoint(_plain(build, axes))))
+
+
+@lru_cache(maxsize=256)
+def _mapped(build: Build, axes: Axes | None) -> Callable[..., Any]:
+    import jax
+
+    mapped = jax.vmap(_differentiated(build, axes), in_axes=(0, None))
+
+    def second(x: Any, where: Any) -> Any:
+        stacked = jax.numpy.stack([jax.numpy.zeros_like(x), x, x + x])
+        return jax.tree.map(lambda result: result[1], mapped(stacked, where))
+
+    return jax.jit(second)
+
+
+def release() -> None:
+    """Let go of what JAX has compiled, where it is in use: thousands of small programs are gigabytes."""
+    if "jax" in sys.modules:
+        for made in (_compiled, _mapped, _rematerialised):
+            made.cache_clear()
+        sys.modules["jax"].clear_caches()

@@ -1,0 +1,72 @@
+"""The ways to run a penalty in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from parity_tests.comparer import Measured
+from parity_tests.oracles import Axes
+from parity_tests.problems import Build, Problem, Result, package
+
+
+def torch_array(problem: Problem) -> Any:
+    """The leaf tensor; strided, it is a view that steps over NaN along axes in reverse memory order."""
+    import torch
+
+    dtype = getattr(torch, problem.dtype)
+    if not problem.strided:
+        return torch.tensor(problem.x, dtype=torch.float64).to(dtype)
+    sizes = problem.x.shape[::-1]
+    buffer = torch.full([2 * size + 1 for size in sizes], torch.nan, dtype=dtype)
+    view = buffer[tuple(slice(1, 2 * size, 2) for size in sizes)].permute(*reversed(range(len(sizes))))
+    return view.copy_(torch.from_numpy(problem.x))
+
+
+def eager(build: Build, problem: Problem) -> Result:
+    """PyTorch as written."""
+    penalty = build(package("torch"))
+    return _run(lambda x, where: penalty(x, axes=problem.axes, where=where), problem)
+
+
+def from_torch(tensor: Any) -> Measured:
+    """A tensor's numbers and dtype."""
+    return Measured(tensor.detach().double().cpu().numpy(), str(tensor.dtype).removeprefix("torch."))
+
+
+def aot(build: Build, problem: Problem) -> Result:
+    """PyTorch compiled without a graph break, forward and backward traced, the kernels those of eager."""
+    return _run(_compiled(build, problem.axes, "aot_eager"), problem)
+
+
+def inductor(build: Build, problem: Problem) -> Result:
+    """PyTorch compiled into kernels of its own."""
+    return _run(_compiled(build, problem.axes, "inductor"), problem)
+
+
+def _run(function: Callable[..., Any], problem: Problem) -> Result:
+    import torch
+
+    x = torch_array(problem).requires_grad_()
+    where = None if problem.where is None else torch.from_numpy(problem.where.copy())
+    value = function(x, where)
+    (gradient,) = torch.autograd.grad(value, x, allow_unused=True)
+    return Result(from_torch(value), from_torch(torch.zeros_like(x) if gradient is None else gradient))
+
+
+@lru_cache(maxsize=1)
+def _compiled(build: Build, axes: Axes | None, compiler: str) -> Callable[..., Any]:
+    """One function at a time: dynamo counts what it compiles by the code, which all penalties share."""
+    import torch
+
+    torch._dynamo.reset()
+    penalty = build(package("torch"))
+    return torch.compile(
+        lambda x, where: penalty(x, axes=axes, where=where), backend=compiler, fullgraph=True, dynamic=False
+    )
+
+
+def release() -> None:
+    """Let go of what is compiled."""
+    _compiled.cache_clear()
