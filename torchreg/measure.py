@@ -16,6 +16,7 @@ from ._spec.errors import sentence
 from ._spec.layout import UNKNOWN, Axes, Layout, activation_axes, fitting, move, parameter_axes, stacked, unknown_axes
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
+from .penalty import Penalty
 from .result import Scalars
 from .walk import ParameterEntry
 
@@ -60,12 +61,12 @@ def activation(term: Term, target: ActivationsTarget, name: str, x: Any, layout:
     else:
         how = move("activations", layout, tuple(x.shape))
         axes, x = how.axes, pieces(x, how)[0]
-    size = _size(target.per or "example", axes, tuple(x.shape), _checked(name, mask, x, axes))
+    full = _checked(name, mask, x, axes)
     values = []
     for number, part in term.penalty.parts():
         value = part(x, axes=axes, where=mask)
         if part.additive(axes):
-            value = value / size
+            value = value / _size(target.per or "example", part, axes, tuple(x.shape), full)
         elif target.per is not None:
             kind = type(part).__name__
             raise ValueError(sentence("activations", "per", f"None, because {kind} is not additive", target.per))
@@ -84,7 +85,7 @@ def _checked(name: str, mask: Any, x: Tensor, axes: Axes) -> Tensor | None:
     return full
 
 
-def _size(per: str, axes: Axes, shape: tuple[int, ...], mask: Tensor | None) -> Tensor | int:
+def _size(per: str, part: Penalty, axes: Axes, shape: tuple[int, ...], mask: Tensor | None) -> Tensor | int:
     """What an additive penalty is divided by: only what counts is counted, and at least 1."""
     if per == "batch":
         return 1
@@ -92,12 +93,18 @@ def _size(per: str, axes: Axes, shape: tuple[int, ...], mask: Tensor | None) -> 
         hint = "State the axes with layout=, as in layout=('sample', 'feature', '...')."
         raise ValueError(sentence("activations", "layout", "stated for per='position'", axes, hint))
     counted = tuple(i for i, axis in enumerate(axes) if _counts(per, axis))
+    summands = [(shape, mask)] if per == "example" else part.summands(shape, axes, mask)
+    size = sum(_count(counted, *summand) for summand in summands)
+    return max(size, 1) if isinstance(size, int) else torch.clamp(size, min=1)
+
+
+def _count(counted: tuple[int, ...], shape: tuple[int, ...], mask: Tensor | None) -> Tensor | int:
+    """How many indices along the counted axes have anything unmasked."""
     if mask is None:
-        return max(math.prod([shape[i] for i in counted]), 1)
-    others = tuple(i for i in range(len(axes)) if i not in counted)
+        return math.prod([shape[i] for i in counted])
+    others = tuple(i for i in range(len(shape)) if i not in counted)
     seen = mask.any(dim=others, keepdim=True) if others else mask
-    beyond = math.prod([shape[i] for i in counted if mask.shape[i] == 1])
-    return torch.clamp(seen.sum() * beyond, min=1)
+    return seen.sum() * math.prod([shape[i] for i in counted if mask.shape[i] == 1])
 
 
 def _counts(per: str, axis: str) -> bool:

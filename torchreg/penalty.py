@@ -76,6 +76,14 @@ class Penalty:
         """Whether the penalty has a meaning when positions are left out."""
         return True
 
+    def summands(
+        self, shape: tuple[int, ...], axes: Axes, where: Tensor | None
+    ) -> list[tuple[tuple[int, ...], Tensor | None]]:
+        """The arrays that an additive penalty sums over, by shape and mask (of the rank of the shape), for
+        ``per="position"`` and ``per="element"`` to count: the array itself, unless it sums over differences.
+        """
+        return [(shape, where)]
+
     def default_axes(self, rank: int) -> Axes:
         """The axis names of an array of a rank when none are given."""
         return parameter_axes(rank)
@@ -132,6 +140,12 @@ class Sum(Penalty):
 
     def honours_masks(self) -> bool:
         return all(part.honours_masks() for _, part in self.weighted)
+
+    def default_axes(self, rank: int) -> Axes:
+        """Those of an activation where some part makes sense only there."""
+        parameter = parameter_axes(rank)
+        defaults = (part.default_axes(rank) for _, part in self.weighted)
+        return next((axes for axes in defaults if axes != parameter), parameter)
 
 
 @dataclass(frozen=True)
