@@ -9,6 +9,7 @@ except ModuleNotFoundError as _error:
 
 from . import linen as linen  # not in __all__: a star import would hide flax's own linen and nnx
 from . import nnx as nnx
+from . import schedules
 from ._spec.targets import activations, params
 from ._spec.terms import Term
 from .inject import inject
@@ -38,4 +39,5 @@ __all__ = [
     "inject",
     "params",
     "register_owner",
+    "schedules",
 ]

@@ -56,6 +56,16 @@ def shared_names() -> list[str]:
     return sorted(set(m.__all__) - TORCH_NAMES)
 
 
+def public(module: ModuleType) -> dict[str, Any]:
+    """What the shared names stand for; those of a module in ``__all__`` too, as ``module.name``."""
+    found: dict[str, Any] = {}
+    for name in shared_names():
+        found[name] = thing = getattr(module, name)
+        if inspect.ismodule(thing):
+            found |= {f"{name}.{inner}": getattr(thing, inner) for inner in thing.__all__}
+    return found
+
+
 def members(cls: type, own: set[str]) -> dict[str, Any]:
     """The public methods that a class has, and its constructor and call; not those of its framework alone."""
     wanted = ("__init__", "__call__", "__post_init__")
@@ -100,9 +110,12 @@ def test_what_only_one_has_is_there() -> None:
 
 def test_signatures_are_the_same() -> None:
     """Every public function and class, and every public method, takes the same arguments with the same defaults."""
-    m, n = twins()
-    for name in shared_names():
-        one, other = getattr(m, name), getattr(n, name)
+    ours, others = map(public, twins())
+    assert ours.keys() == others.keys()
+    for name, one in ours.items():
+        other = others[name]
+        if inspect.ismodule(one):
+            continue
         assert inspect.isclass(one) == inspect.isclass(other), name
         assert signature(one) == signature(other), name
         if not inspect.isclass(one):
@@ -116,9 +129,9 @@ def test_signatures_are_the_same() -> None:
 
 def test_docstrings_are_the_same_word_for_word() -> None:
     """Every public name and method has a docstring, and the twins have the same, but for the written list."""
-    m, n = twins()
-    for name in shared_names():
-        one, other = getattr(m, name), getattr(n, name)
+    ours, others = map(public, twins())
+    for name, one in ours.items():
+        other = others[name]
         pairs = {name: (one, other)}
         if inspect.isclass(one):
             theirs = members(other, JAX_MEMBERS.get(name, set()))

@@ -7,6 +7,7 @@ except ModuleNotFoundError as _error:
         "torchreg: torch must be installed; got no module named 'torch'. Run: pip install 'twinreg[torch]'"
     ) from _error
 
+from . import schedules
 from ._spec.targets import activations, params
 from ._spec.terms import Term
 from .capture import Tap, Tape
@@ -40,4 +41,5 @@ __all__ = [
     "inject",
     "params",
     "register_owner",
+    "schedules",
 ]
