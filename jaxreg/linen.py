@@ -21,6 +21,7 @@ from ._spec.targets import ParamsTarget
 from ._spec.terms import Term
 from .evaluate import evaluate as evaluate  # the regularizer finds both worlds of trees here
 from .inject import check_injection, inject
+from .linen_errors import fixed, leaked
 from .linen_pass import COLLECTION as COLLECTION
 from .linen_pass import SOWN, Pass
 from .penalty import Penalty
@@ -29,6 +30,12 @@ from .sites import Site, parameter_scalars, sites
 from .walk import ModuleEntry, ParameterEntry, tree_parameters
 
 _KEPT_NUMBERS = 4096
+_STRUCTURAL = (
+    (TypeError, "pytree structure"),  # nn.cond, nn.switch, nn.while_loop, variable_carry
+    (ValueError, "broadcasted variable"),  # variable_broadcast
+    (ValueError, "got axis spec None"),  # nn.vmap without an axis
+    (IndexError, "tuple index out of range"),  # an axis, where what is there has none yet
+)
 _fresh = itertools.count()
 _numbers: dict[Any, int] = {}
 
@@ -82,8 +89,9 @@ def run(
         wanted = union_filters(wanted, SOWN)  # as Flax itself does
     # What a state that is fed back still holds would be added to.
     variables = {name: tree for name, tree in given.items() if name not in (COLLECTION, SOWN)}
-    with _translated():
+    with _translated(ours=False):
         output, state, pass_ = _passed(sites(terms, values), terms, model, (variables, *args[1:]), wanted, options)
+    with _translated(ours=True):
         rest = {name: tree for name, tree in state.items() if name != COLLECTION}
         sown = rest.get(SOWN, {}) if in_filter(wanted, SOWN) else rest.pop(SOWN, {})
         parameters = rest.get("params", variables.get("params", {}))
@@ -105,9 +113,9 @@ def _passed(
     the pass is then repeated with the selected modules alone sowing. A linen pass is pure, so a repetition is harmless.
     """
     owners = any(isinstance(term.target, ParamsTarget) for term in terms)
-    for remembers in (True, False):
-        key = (found, owners, remembers)
-        pass_ = Pass(found, owners, remembers, options.get("method"))
+    for grows in (True, False):
+        key = (found, owners, grows, _hash(model))
+        pass_ = Pass(found, owners, grows, options.get("method"))
         try:
             with pass_.listening():
                 output, state = model.apply(*args, mutable=_mutable(wanted, _salt(key)), **options)
@@ -117,30 +125,30 @@ def _passed(
             _numbers.pop(key, None)  # nn.jit may keep the trace of a pass that failed: it must not serve it
             if not _is_structural(error):
                 raise
-            if remembers:
+            if grows:
                 continue
             model.apply(*args, mutable=wanted, **options)  # where the model itself is at fault, this says so
-            raise RuntimeError(_fixed(found, pass_.attempted)) from error
+            raise RuntimeError(fixed(pass_.names())) from error
     raise AssertionError  # the loop returns or raises
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Says the way out where one of jax's own transforms runs a selected module: what it sows cannot leave it."""
+def _translated(*, ours: bool) -> Iterator[None]:
+    """Says the way out where one of jax's own transforms runs a selected module: what it sows cannot leave it.
+
+    ``ours`` says that no code of the model runs inside.
+    """
     try:
         yield
     except UnexpectedTracerError as error:
-        if COLLECTION not in str(error) and "linen_pass" not in str(error):
+        if not ours and COLLECTION not in str(error) and "linen_pass" not in str(error):
             raise
-        hint = "Use nn.remat, nn.scan, nn.vmap, nn.jit; or name what the transform returns with jaxreg.linen.Tap."
-        expected = "called inside linen's own transforms, because jax's own know no modules"
-        raise RuntimeError(sentence("Regularizer.apply", "a selected module", expected, "a leak", hint)) from error
+        raise RuntimeError(leaked()) from error
 
 
 def _is_structural(error: Exception) -> bool:
     """Whether an error may come from a transform that fixes the structure, or the value, of a collection."""
-    structure = isinstance(error, TypeError) and "pytree structure" in str(error)
-    return structure or (isinstance(error, ValueError) and "broadcasted variable" in str(error))
+    return any(isinstance(error, kind) and text in str(error) for kind, text in _STRUCTURAL)
 
 
 def _mutable(wanted: Any, salt: str) -> Any:
@@ -153,7 +161,15 @@ def _mutable(wanted: Any, salt: str) -> Any:
     return both if isinstance(both.deny, DenyList) else DenyList((*sorted(filter_to_set(both.deny)), salt))
 
 
-def _salt(key: tuple[tuple[Site, ...], bool, bool]) -> str:
+def _hash(model: nn.Module) -> int:
+    """What tells models apart: the same layer may run inside a loop of one and outside of all in another."""
+    try:
+        return hash(model)
+    except TypeError:
+        return hash(type(model))
+
+
+def _salt(key: tuple[tuple[Site, ...], bool, bool, int]) -> str:
     """A collection name that changes with the configuration: ``nn.jit`` would otherwise serve the trace of another.
 
     Masks are closed over, so under them every trace is new. A number is never given twice; a hash may be.
@@ -170,15 +186,6 @@ def _variables(where: str, args: tuple[Any, ...]) -> Mapping[str, Any]:
         got = type(args[0]).__name__ if args else None
         raise TypeError(sentence(where, "variables", "the variables of a linen module, a mapping", got))
     return args[0]
-
-
-def _fixed(found: tuple[Site, ...], attempted: Any) -> str:
-    names = sorted({path for path, _ in attempted})[:3]
-    hint = (
-        "nn.cond, nn.switch, nn.while_loop and variable_carry fix the structure of collections: name their result with "
-        "jaxreg.linen.Tap outside of them; in nn.scan, declare variable_axes={jaxreg.linen.COLLECTION: 0}."
-    )
-    return sentence("activations", "the collection", "free to grow where a selected module runs", tuple(names), hint)
 
 
 def look(

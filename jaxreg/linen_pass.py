@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen.recurrent import DenseParams
 
-from ._spec.errors import sentence
 from ._spec.select import Candidate
+from .linen_errors import dropped_gradient, hidden, undeclared, unstacked
 from .result import Scalars
 from .sites import Site, chosen, joined, silent
 from .walk import Seen, leaves, paths, remember
@@ -28,6 +28,8 @@ COLLECTION = "twinreg_penalties"
 
 SOWN = "intermediates"
 _SEEN = "twinreg_seen"
+_KEY = "twinreg_loops_"
+_LOOPS = ("scan", "vmap")
 _listening = threading.local()
 _TAP = "jaxreg.linen.Tap"
 _DECLARED = "jaxreg.linen.COLLECTION in it, as in nn.scan(..., variable_axes={jaxreg.linen.COLLECTION: 0})"
@@ -39,17 +41,21 @@ class Pass:
     Args:
         sites: the activation terms.
         owners: whether parameters will be resolved, so that the modules that own them must be known.
-        remembers: whether every module sows what it is, for a later pass that ``nn.jit`` serves without running it.
+        grows: whether the collection may grow anywhere. Then every module sows what it is, for a later pass that
+            ``nn.jit`` serves without running it; and what is measured outside of all lifted transforms is kept aside,
+            because ``nn.scan`` would slice it. Otherwise the selected modules alone sow, and all into the collection.
         method: the ``method=`` of the call, whose output is that of the root.
     """
 
-    def __init__(self, sites: tuple[Site, ...], owners: bool, remembers: bool, method: Any) -> None:
+    def __init__(self, sites: tuple[Site, ...], owners: bool, grows: bool, method: Any) -> None:
         self.sites = sites
         self.modules: dict[str, nn.Module] = {}
         self.seen: dict[str, Seen] = {}
-        self.attempted: dict[tuple[str, str], None] = {}
+        self.attempted: dict[tuple[str, str], bool] = {}
         self._owners = owners
-        self._remembers = remembers
+        self._grows = grows
+        self._root: Any = None
+        self._aside: dict[tuple[str, str], Any] = {}
         self._entry = method if isinstance(method, str) else getattr(method, "__name__", "__call__")
         self._calls: dict[str, list[Any]] = {}
         self._depths: dict[str, int] = {}
@@ -69,6 +75,8 @@ class Pass:
         module, name = context.module, ".".join(context.module.path)
         if module.is_initializing() or _listening.passes[-1] is not self:
             return call(*args, **kwargs)
+        if self._root is None and module.scope is not None and not _transforms(module.scope):
+            self._root = module.scope.root
         outermost = not self._depths.get(name)
         before = self._sown(module, name) if outermost else {}
         self._depths[name] = self._depths.get(name, 0) + 1
@@ -97,19 +105,43 @@ class Pass:
     def _take(self, module: nn.Module, name: str, inputs: dict[Any, Any], output: Any) -> None:
         self.modules[name] = module
         self.seen[name] = seen = remember(module, self._owners)
-        if self._remembers:
+        if self._grows:
             module.sow(COLLECTION, _SEEN, seen, lambda _, new: new, lambda: seen)
         if isinstance(module, DenseParams):
             return  # what it returns are weights
         for site in self.sites:
             if site.wants((name,), type(module)) is not None:
                 scalar = site.penalty(name, module, type(module), inputs, output)
-                self._sow(module, name, _key(site.number), scalar)
+                self._sow(module, name, str(site.number), scalar)
 
-    def _sow(self, module: nn.Module, name: str, key: str, scalar: Any) -> None:
-        self.attempted[name, key] = None
+    def _sow(self, module: nn.Module, name: str, what: str, scalar: Any) -> None:
+        around = _transforms(module.scope)
+        if "custom_vjp" in around:
+            raise RuntimeError(dropped_gradient(name))
+        key = f"{_KEY}{sum(transform in _LOOPS for transform in around)}_{what}"
+        if self._grows and self._is_outside(module.scope):
+            before = self._aside.get((name, key))
+            self._aside[name, key] = scalar if before is None else before + scalar
+            return
+        self.attempted[name, key] = bool(around)
+        if around and self._is_hidden(module, key):
+            raise RuntimeError(hidden(name))
         if not module.sow(COLLECTION, key, scalar, jnp.add, lambda: jnp.zeros((), scalar.dtype)):
-            raise RuntimeError(_undeclared(name))
+            raise RuntimeError(undeclared(name))
+
+    def _is_outside(self, scope: Any) -> bool:
+        """Whether a scope is the model's own, and of no lifted transform (nor of another model's ``apply``)."""
+        return scope is not None and scope.debug_path == scope.path and scope.root is self._root
+
+    def _is_hidden(self, module: nn.Module, key: str) -> bool:
+        """Whether a lifted transform takes no notice of what earlier calls have sown, and will write over it."""
+        if self._root is None or module.get_variable(COLLECTION, key) is not None:
+            return False
+        first, *rest = (*module.path, key)
+        found = self._root.get_variable(COLLECTION, first)
+        for segment in rest:
+            found = found.get(segment) if isinstance(found, Mapping) else None
+        return found is not None
 
     def _sown(self, module: nn.Module, name: str) -> dict[str, Any]:
         """What the module itself has sown so far."""
@@ -132,14 +164,21 @@ class Pass:
                         -site.penalty_of_sown(full, old)
                     )  # the model reduces: what it keeps in the end counts
                 if scalars:
-                    self._sow(module, name, f"{_key(site.number)}.{key}", reduce(add, scalars))
+                    self._sow(module, name, f"{site.number}.{key}", reduce(add, scalars))
 
     def check(self, delivered: Any) -> None:
-        """Refuses a pass in which something was sown that did not arrive."""
-        arrived = {(".".join(path[:-1]), path[-1]) for path, _ in leaves(delivered)}
+        """Refuses a pass in which something was sown that did not arrive, or arrived once from all turns of a loop."""
+        arrived = {(name, key): value for name, key, value in _scalars(delivered)}
         for name, key in self.attempted:
             if (name, key) not in arrived:
-                raise RuntimeError(_undeclared(name))
+                raise RuntimeError(undeclared(name))
+        for (name, key), value in arrived.items():
+            if jnp.ndim(value) < int(key.removeprefix(_KEY).partition("_")[0]):
+                raise RuntimeError(unstacked(name))
+
+    def names(self) -> set[str]:
+        """The modules that sowed inside lifted transforms."""
+        return {name for (name, _), lifted in self.attempted.items() if lifted}
 
     def owned(self, delivered: Any) -> dict[str, Seen]:
         """The modules of the pass: those that ran, and those of a trace that ``nn.jit`` kept from an earlier pass."""
@@ -150,6 +189,7 @@ class Pass:
         """The scalars of every activation term, by name."""
         if not self.sites:
             return {}
+        aside = [(name, key, value) for (name, key), value in self._aside.items()]
         seen = self.owned(delivered)
         kinds: dict[str, type | None] = {name: one.kind for name, one in seen.items() if one.kind is not DenseParams}
         own = {".".join(path): calls for path, calls in leaves(sown) if path[-1] != "__call__"}
@@ -157,7 +197,7 @@ class Pass:
         candidates = [Candidate((name,), (), kinds.get(name)) for name in dict.fromkeys([*kinds, *own, *unrun])]
         scalars: dict[int, Scalars] = {}
         for site in self.sites:
-            found = _of(site, delivered)
+            found = _of(site, [*aside, *_scalars(delivered)])
             for name in chosen(site.target, candidates, bool(unrun), _TAP):
                 if name in own and name not in found and site.wants_sown(name):
                     found[name] = reduce(add, [site.penalty_of_sown(name, x) for x in calls(own[name])])
@@ -167,13 +207,20 @@ class Pass:
         return scalars
 
 
-def _of(site: Site, delivered: Any) -> Scalars:
-    """What arrived for one term; a transform stacks it, and every call counts."""
-    found: Scalars = {}
+def _scalars(delivered: Any) -> Iterator[tuple[str, str, Any]]:
+    """Every (module, key, value) that was sown; a transform has stacked the value."""
     for path, value in leaves(delivered):
-        key, _, own = path[-1].partition(".")
-        if key == _key(site.number):
-            name = joined(".".join(path[:-1]), own) if own else ".".join(path[:-1])
+        if path[-1].startswith(_KEY):
+            yield ".".join(path[:-1]), path[-1], value
+
+
+def _of(site: Site, arrived: list[tuple[str, str, Any]]) -> Scalars:
+    """What arrived for one term; every call counts."""
+    found: Scalars = {}
+    for module, key, value in arrived:
+        what, _, own = key.removeprefix(_KEY).partition("_")[2].partition(".")
+        if what == str(site.number):
+            name = joined(module, own) if own else module
             found[name] = found[name] + jnp.sum(value) if name in found else jnp.sum(value)
     return found
 
@@ -183,13 +230,8 @@ def calls(sown: Any) -> tuple[Any, ...]:
     return sown if isinstance(sown, tuple) else (sown,)
 
 
-def _key(number: int) -> str:
-    return f"twinreg_{number}"
-
-
-def _undeclared(name: str) -> str:
-    hint = (
-        f"The lifted transform around {name!r} drops the collection: add jaxreg.linen.COLLECTION to it, as in "
-        "nn.scan(..., variable_axes={jaxreg.linen.COLLECTION: 0})."
-    )
-    return sentence("activations", "the collection", f"delivered for {name!r}", "nothing", hint)
+def _transforms(scope: Any) -> list[str]:
+    """The lifted transforms around a module, such as ``scan``: Flax writes them into the path that it shows."""
+    if scope is None:
+        return []
+    return [transform for segment in scope.debug_path for transform in segment.split("(")[:-1]]

@@ -14,7 +14,8 @@ from flax import nnx
 from ._spec.select import Candidate
 from ._spec.terms import Term
 from .inject import check_injection, inject
-from .nnx_pass import PenaltyVariable, lending, sown, translated
+from .nnx_pass import lending, sown, translated
+from .nnx_scalars import PenaltyVariable, call
 from .penalty import Penalty
 from .result import Penalties, Scalars, Values, assemble
 from .sites import Site, chosen, parameter_scalars, silent, sites
@@ -68,9 +69,10 @@ def run(
     if found:
         with lending(model, found) as (entries, loans, depth):
             with translated():
-                output = model(*args, **kwargs)  # pyright: ignore[reportCallIssue]
+                output = call(model, args, kwargs)
+            arrived = sown(loans, depth)
             for site in found:
-                scalars[site.number] = _complete(site, entries, sown(loans, site, depth))
+                scalars[site.number] = _complete(site, entries, arrived.get(site.number, {}))
     else:
         output = model(*args, **kwargs)  # pyright: ignore[reportCallIssue]
     for number, of_term in parameter_scalars(terms, lambda: node_parameters(model)).items():

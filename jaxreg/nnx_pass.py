@@ -1,8 +1,7 @@
 """One pass of an nnx model: for its time, each selected instance is of a subclass that turns its calls into scalars.
 
-The scalars travel in a variable of each instance, under ``nnx.jit``, ``nnx.remat`` and ``nnx.scan`` as all variables
-do. Class and attributes are restored whatever happens. All that depends on how nnx works inside is in this file; it
-leaves ``nnx.capture`` and the model's own ``sow`` alone.
+Class and attributes are restored whatever happens. What depends on how nnx works inside is in this file, and in
+``nnx_scalars.py`` and ``nnx_lost.py``; they leave ``nnx.capture`` and the model's own ``sow`` alone.
 """
 
 from __future__ import annotations
@@ -13,23 +12,20 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import jax.numpy as jnp
 from flax import nnx
 from flax.errors import TraceContextError
 
 from ._spec.errors import sentence
+from .nnx_scalars import ADDED, KEY, SCALARS, PenaltyVariable, add, leave, settle, stacking, take
 from .result import Scalars
 from .sites import Site, joined
-from .turns import TURN, give_back, is_anothers, take
+from .turns import TURN, give_back, is_anothers
+from .turns import take as take_turns
 from .walk import ModuleEntry, nodes
 
 _RULES = "_twinreg_rules"
-_SCALARS = "_twinreg_scalars"
+_OURS = (_RULES, SCALARS, ADDED)
 _NODES = "_pytree__nodes"
-
-
-class PenaltyVariable(nnx.Variable):
-    """The variable type to name under a lifted transform, as in ``nnx.StateAxes({PenaltyVariable: 0, ...: None})``."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +37,6 @@ class Rule:
     names: tuple[str, ...]
     name: str | None
 
-    def key(self, name: str) -> str:
-        """The key of a scalar: an instance may keep the scalars of others."""
-        return f"{self.depth}_{self.site.number}.{name}"
-
 
 @dataclass
 class Loan:
@@ -52,6 +44,7 @@ class Loan:
 
     module: Any
     kind: type
+    depth: int
     before: tuple[Rule, ...] | None
     nodes: Any
 
@@ -65,7 +58,7 @@ def lending(model: nnx.Module, found: tuple[Site, ...]) -> Iterator[tuple[list[M
     loans: list[Loan] = []
     with TURN:
         held = [module for _, module in nnx.iter_modules(model)]
-        take(held)
+        take_turns(held)
     try:
         with TURN:
             entries = nodes(model)
@@ -73,7 +66,7 @@ def lending(model: nnx.Module, found: tuple[Site, ...]) -> Iterator[tuple[list[M
             for entry in entries:
                 rules = _rules(entry, found, depth)
                 if rules or isinstance(entry.module, nnx.RNN):
-                    loans.append(_lend(entry.module, rules))
+                    loans.append(_lend(entry.module, rules, depth))
         yield entries, loans, depth
     finally:
         with TURN:
@@ -88,14 +81,13 @@ def _rules(entry: ModuleEntry, found: tuple[Site, ...], depth: int) -> tuple[Rul
     return tuple(r for r in rules if r.name is not None or any(r.site.listens(name) for name in names))
 
 
-def _lend(module: Any, rules: tuple[Rule, ...]) -> Loan:
+def _lend(module: Any, rules: tuple[Rule, ...], depth: int) -> Loan:
     """Makes an instance sow. It is written past nnx's own setattr, which a model that a trace closes over refuses."""
     own = vars(module)
-    loan = Loan(module, type(module), own.get(_RULES), own[_NODES])
+    loan = Loan(module, type(module), depth, own.get(_RULES), own[_NODES])
     own[_RULES] = (*own.get(_RULES, ()), *rules)
-    if _SCALARS not in own:
-        own[_SCALARS] = PenaltyVariable({})
-    own[_NODES] = loan.nodes.update({_RULES: False, _SCALARS: True})
+    settle(module, depth)
+    own[_NODES] = loan.nodes.update({_RULES: False, SCALARS: True, ADDED: False})
     object.__setattr__(module, "__class__", _sowing_class(_lent_from(loan.kind)))
     return loan
 
@@ -104,8 +96,10 @@ def _take_back(loan: Loan) -> None:
     """Makes an instance what it was; what the model itself has set on it in the meantime stays."""
     own = vars(loan.module)
     object.__setattr__(loan.module, "__class__", loan.kind)
+    leave(loan.module, loan.depth)
     if loan.before is None:
-        del own[_RULES], own[_SCALARS]
+        for name in _OURS:
+            del own[name]
     else:  # a pass inside a pass: the outer one goes on, with what it has heard meanwhile
         own[_RULES] = loan.before
     now = {key: status for key, status in own[_NODES].items() if key in own or key in loan.nodes}
@@ -117,12 +111,13 @@ def _sowing_class(kind: type) -> type:
     """The subclass that sows after each call. Cached, because the trace of an instance depends on its class."""
 
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with _stacking(self) if issubclass(kind, nnx.RNN) else nullcontext():
+        with stacking(self) if issubclass(kind, nnx.RNN) else nullcontext():
             output = kind.__call__(self, *args, **kwargs)  # pyright: ignore[reportCallIssue]
         inputs = {**dict(enumerate(args)), **kwargs}
         for rule in _own_rules(self):
             if rule.name is not None:
-                _add(self, rule.key(rule.name), rule.site.penalty(rule.name, self, kind, inputs, output))
+                scalar = rule.site.penalty(rule.name, self, kind, inputs, output)
+                add(self, rule.depth, rule.site.number, rule.name, scalar)
         return output
 
     def sow(self: Any, variable_type: Any, name: str, value: Any, *args: Any, **kwargs: Any) -> Any:
@@ -130,7 +125,7 @@ def _sowing_class(kind: type) -> type:
             for rule in _own_rules(self):
                 full = next((n for n in (joined(path, name) for path in rule.names) if rule.site.wants_sown(n)), None)
                 if full is not None:
-                    _add(self, rule.key(full), rule.site.penalty_of_sown(full, value))
+                    add(self, rule.depth, rule.site.number, full, rule.site.penalty_of_sown(full, value))
         return kind.sow(self, variable_type, name, value, *args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
 
     members = {"__call__": __call__, "sow": sow, "__module__": kind.__module__, "__doc__": kind.__doc__}
@@ -151,47 +146,13 @@ def _own_rules(module: Any) -> tuple[Rule, ...]:
     return () if is_anothers(module) else vars(module).get(_RULES, ())
 
 
-def _add(module: Any, key: str, scalar: Any) -> None:
-    scalars = vars(module)[_SCALARS]
-    before = scalars.get_value()
-    scalars.set_value({**before, key: before[key] + scalar if key in before else scalar})
-
-
-@contextmanager
-def _stacking(module: nnx.RNN) -> Iterator[None]:
-    """Lets the scan of an ``nnx.RNN`` stack what its cell sows: as part of the carry it would change the structure.
-
-    What the cell has sown is kept here, because two calls may be of different lengths.
-    """
-    axes = module.state_axes
-    _gather(module)
-    if PenaltyVariable not in tuple(axes):
-        vars(module)["state_axes"] = nnx.StateAxes({PenaltyVariable: 0, **axes})
-    try:
-        yield
-    finally:
-        vars(module)["state_axes"] = axes
-    _gather(module)
-
-
-def _gather(module: nnx.RNN) -> None:
-    for _, inner in nnx.iter_modules(module.cell):
-        if _SCALARS in vars(inner):
-            for key, value in vars(inner)[_SCALARS].get_value().items():
-                _add(module, key, jnp.sum(value))
-            vars(inner)[_SCALARS].set_value({})
-
-
-def sown(loans: list[Loan], site: Site, depth: int) -> Scalars:
-    """What arrived for one term, by name; a transform stacks it, and every call counts."""
-    found: Scalars = {}
+def sown(loans: list[Loan], depth: int) -> dict[int, Scalars]:
+    """What arrived for every term, by name; every call counts."""
+    found: dict[int, Scalars] = {}
     for loan in loans:
-        scalars = vars(loan.module)[_SCALARS]
-        left = dict(scalars.get_value())
-        for key in [key for key in left if key.partition(".")[0] == f"{depth}_{site.number}"]:
-            name, value = key.partition(".")[2], jnp.sum(left.pop(key))
-            found[name] = found[name] + value if name in found else value
-        scalars.set_value(left)
+        for _, number, name, value in take(loan.module, depth):
+            of_term = found.setdefault(number, {})
+            of_term[name] = of_term[name] + value if name in of_term else value
     return found
 
 
@@ -207,7 +168,7 @@ def translated() -> Iterator[None]:
         expected = "called inside nnx's own transforms, because jax's own know no modules"
         raise RuntimeError(sentence("Regularizer.apply", "a selected module", expected, str(error), hint)) from error
     except (TypeError, ValueError) as error:
-        if PenaltyVariable.__name__ not in str(error) and _SCALARS not in str(error):
+        if not any(name in str(error) for name in (PenaltyVariable.__name__, KEY, *_OURS)):
             raise
         hint = (
             "A carry, a branch and a broadcast state keep their structure: declare for the module, as the first entry, "
