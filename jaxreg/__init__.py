@@ -14,10 +14,14 @@ from ._spec.targets import activations, params
 from ._spec.terms import Term
 from .inject import inject
 from .owners import register_owner
-from .penalties.elementwise import L1, L2, ElasticNet
+from .penalties.elementwise import L1, L2, ElasticNet, PseudoHuber, Saturation
 from .penalties.groups import GroupLasso, L2Norm
+from .penalties.logits import LoadBalance, NegativeEntropy, RouterZ
 from .penalties.matrices import Orthogonal
+from .penalties.nonconvex import LogSum, Lp, StudentT, TanhL1, TransformedL1
 from .penalties.ratios import HoyerSquare
+from .penalties.sequences import TemporalL2, TotalVariation
+from .penalties.statistics import Covariance, Decorrelation, KLSparsity, MeanActivation, VarianceHinge
 from .penalty import Penalty
 from .regularizer import BoundRegularizer, Regularizer
 from .result import Penalties
@@ -26,15 +30,32 @@ __all__ = [
     "L1",
     "L2",
     "BoundRegularizer",
+    "Covariance",
+    "Decorrelation",
     "ElasticNet",
     "GroupLasso",
     "HoyerSquare",
+    "KLSparsity",
     "L2Norm",
+    "LoadBalance",
+    "LogSum",
+    "Lp",
+    "MeanActivation",
+    "NegativeEntropy",
     "Orthogonal",
     "Penalties",
     "Penalty",
+    "PseudoHuber",
     "Regularizer",
+    "RouterZ",
+    "Saturation",
+    "StudentT",
+    "TanhL1",
+    "TemporalL2",
     "Term",
+    "TotalVariation",
+    "TransformedL1",
+    "VarianceHinge",
     "activations",
     "inject",
     "params",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+import jax.numpy as jnp
 from jax import Array
 
 from .._arrays import abs0, accumulate, masked
+from .._spec.errors import coefficient
 from .._spec.layout import Axes
 from ..penalty import Penalty
 
@@ -16,8 +19,23 @@ from ..penalty import Penalty
 class Elementwise(Penalty):
     """A sum over elements of a function that is 0 at 0: additive on any axes, and needs to know none of them."""
 
+    positive: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.positive:
+            object.__setattr__(self, name, coefficient(type(self).__name__, name, getattr(self, name), positive=True))
+
     def additive(self, axes: Axes) -> bool:
         return True
+
+
+def near_and_far(near: Array, x: Array, below: Callable[[Array], Array], above: Callable[[Array], Array]) -> Array:
+    """``below(x)`` where ``near``, ``above(x)`` elsewhere; a NaN is never near.
+
+    Each sees 0 or 1 in place of what is the other's, so that what one overflows on is not in the other's gradient.
+    """
+    return jnp.where(near, below(jnp.where(near, x, 0.0)), above(jnp.where(near, 1.0, x)))
 
 
 @dataclass(frozen=True)
@@ -114,3 +132,81 @@ class ElasticNet(Elementwise):
     def value(self, x: Array, axes: Axes, where: Array | None) -> Array:
         x = masked(accumulate(x), where)
         return self.l1 * abs0(x).sum() + self.l2 * (x**2).sum()
+
+
+@dataclass(frozen=True)
+class PseudoHuber(Elementwise):
+    r"""A smooth L1: half a square near zero, a multiple of the absolute value far from it.
+
+    .. math:: \Omega(x) = \lambda \sum_i \delta^2 \left(\sqrt{1 + (x_i / \delta)^2} - 1\right)
+
+    Args:
+        strength: :math:`\lambda`, finite and >= 0.
+        delta: :math:`\delta`, finite and > 0; where the square turns into the absolute value.
+
+    Shapes:
+        ``x``: any shape, floating. Result: scalar, float32 (float64 for float64).
+
+    Gradient:
+        :math:`\lambda x / \sqrt{1 + (x / \delta)^2}`; smooth everywhere.
+
+    Raises:
+        TypeError: a coefficient is not a number, or ``x`` is not a dense floating array.
+        ValueError: a coefficient is negative or not finite, or ``delta`` is 0.
+
+    Source:
+        Charbonnier et al. (1997), after.
+    """
+
+    coefficients: ClassVar[tuple[str, ...]] = ("strength",)
+    positive: ClassVar[tuple[str, ...]] = ("delta",)
+
+    strength: float
+    delta: float = 1.0
+
+    def value(self, x: Array, axes: Axes, where: Array | None) -> Array:
+        x = masked(accumulate(x), where)
+        return self.strength * near_and_far(abs0(x) <= self.delta, x, self._square, self._slope).sum()
+
+    def _square(self, x: Array) -> Array:
+        return x * x / (1.0 + jnp.sqrt(1.0 + (x / self.delta) ** 2))
+
+    def _slope(self, x: Array) -> Array:
+        inverse = self.delta / abs0(x)
+        return self.delta * abs0(x) / (jnp.sqrt(1.0 + inverse**2) + inverse)
+
+
+@dataclass(frozen=True)
+class Saturation(Elementwise):
+    r"""Sum of squares of what exceeds a limit; keeps elements within it and leaves those that are there alone.
+
+    .. math:: \Omega(x) = \lambda \sum_i \max(\lvert x_i \rvert - c, 0)^2
+
+    Args:
+        strength: :math:`\lambda`, finite and >= 0.
+        limit: :math:`c`, finite and >= 0.
+
+    Shapes:
+        ``x``: any shape, floating. Result: scalar, float32 (float64 for float64).
+
+    Gradient:
+        0 up to the limit; :math:`2 \lambda\, \mathrm{sign}(x) (\lvert x \rvert - c)` beyond it.
+
+    Raises:
+        TypeError: a coefficient is not a number, or ``x`` is not a dense floating array.
+        ValueError: a coefficient is negative or not finite.
+
+    Source:
+        Nocedal and Wright (2006), section 17.1, after: the quadratic penalty of the constraint that the limit is.
+    """
+
+    coefficients: ClassVar[tuple[str, ...]] = ("strength", "limit")
+
+    strength: float
+    limit: float
+
+    def value(self, x: Array, axes: Axes, where: Array | None) -> Array:
+        size = abs0(masked(accumulate(x), where))
+        # Not max, which shares its gradient at the limit, and not size > limit, which would hide a NaN.
+        excess = jnp.where(size <= self.limit, 0.0, size - self.limit)
+        return self.strength * (excess**2).sum()
