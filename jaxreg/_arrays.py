@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array, lax
 
 from ._spec.errors import sentence
-from ._spec.layout import Move
+from ._spec.layout import Axes, Move, require
 
 DENSE = "a dense floating array"
 
@@ -63,6 +63,29 @@ def count(shape: tuple[int, ...], within: tuple[int, ...], where: Array | None) 
     if where is None:
         return math.prod(shape[axis] for axis in within)
     return total(jnp.broadcast_to(where, shape).astype(jnp.int32), within)
+
+
+def feature_vectors(name: str, x: Array, axes: Axes, where: Array | None) -> tuple[int, Array | int]:
+    """The place of the feature axis, and how many feature vectors count: a mask leaves out whole ones."""
+    feature = require(name, "feature", axes)
+    if where is not None and where.shape[feature] != 1:
+        expected = "a mask over samples and positions, not over features"
+        raise ValueError(sentence(name, "where", expected, tuple(where.shape)))
+    shape = tuple(1 if i == feature else size for i, size in enumerate(x.shape))
+    return feature, count(shape, tuple(range(x.ndim)), where)
+
+
+def at_least_one(number: Array | int) -> Array | int:
+    """A count as a denominator."""
+    return max(number, 1) if isinstance(number, int) else jnp.maximum(number, 1)
+
+
+def largest(x: Array, within: tuple[int, ...]) -> Array:
+    """``max|x|`` over some axes: 0 where there is nothing; a gradient is split evenly among the elements that tie.
+
+    A masked element, made 0, ties only where all are 0, and there ``abs0`` has the gradient 0.
+    """
+    return total(x, within) if x.size == 0 else abs0(x).max(axis=within)
 
 
 def safe_sqrt(s: Array) -> Array:

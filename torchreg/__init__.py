@@ -14,11 +14,12 @@ from .capture import Tap, Tape
 from .inject import Penalize, inject
 from .owners import register_owner
 from .penalties.elementwise import L1, L2, ElasticNet, PseudoHuber, Saturation
-from .penalties.groups import GroupLasso, L2Norm
+from .penalties.groups import ExclusiveLasso, GroupLasso, GroupLinf, SparseGroupLasso
 from .penalties.logits import LoadBalance, NegativeEntropy, RouterZ
 from .penalties.matrices import Orthogonal
 from .penalties.nonconvex import LogSum, Lp, StudentT, TanhL1, TransformedL1
-from .penalties.ratios import HoyerSquare
+from .penalties.norms import L2Norm, LinfNorm
+from .penalties.ratios import GroupHoyerSquare, Hoyer, HoyerSquare
 from .penalties.sequences import TemporalL2, TotalVariation
 from .penalties.statistics import Covariance, Decorrelation, KLSparsity, MeanActivation, VarianceHinge
 from .penalty import Penalty
@@ -32,10 +33,15 @@ __all__ = [
     "Covariance",
     "Decorrelation",
     "ElasticNet",
+    "ExclusiveLasso",
+    "GroupHoyerSquare",
     "GroupLasso",
+    "GroupLinf",
+    "Hoyer",
     "HoyerSquare",
     "KLSparsity",
     "L2Norm",
+    "LinfNorm",
     "LoadBalance",
     "LogSum",
     "Lp",
@@ -49,6 +55,7 @@ __all__ = [
     "Regularizer",
     "RouterZ",
     "Saturation",
+    "SparseGroupLasso",
     "StudentT",
     "TanhL1",
     "Tap",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ._spec.errors import sentence
-from ._spec.layout import Move
+from ._spec.layout import Axes, Move, require
 
 DENSE = "a dense floating array"
 
@@ -76,6 +76,31 @@ def count(shape: tuple[int, ...], within: tuple[int, ...], where: Tensor | None)
     if where is None:
         return math.prod([shape[axis] for axis in within])
     return total(where.expand(shape).to(torch.int64), within)
+
+
+def feature_vectors(name: str, x: Tensor, axes: Axes, where: Tensor | None) -> tuple[int, Tensor | int]:
+    """The place of the feature axis, and how many feature vectors count: a mask leaves out whole ones."""
+    feature = require(name, "feature", axes)
+    if where is not None and where.shape[feature] != 1:
+        expected = "a mask over samples and positions, not over features"
+        raise ValueError(sentence(name, "where", expected, tuple(where.shape)))
+    shape = tuple(1 if i == feature else size for i, size in enumerate(x.shape))
+    return feature, count(shape, tuple(range(x.ndim)), where)
+
+
+def at_least_one(number: Tensor | int) -> Tensor | int:
+    """A count as a denominator."""
+    return max(number, 1) if isinstance(number, int) else number.clamp(min=1)
+
+
+def largest(x: Tensor, within: tuple[int, ...]) -> Tensor:
+    """``max|x|`` over some axes: 0 where there is nothing; a gradient is split evenly among the elements that tie.
+
+    A masked element, made 0, ties only where all are 0, and there ``abs`` has the gradient 0.
+    """
+    if x.numel() == 0:
+        return total(x, within)
+    return x.abs().amax(dim=within) if within else x.abs()
 
 
 def safe_sqrt(s: Tensor) -> Tensor:

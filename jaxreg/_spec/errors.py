@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -22,6 +22,34 @@ def coefficient(where: str, argument: str, value: Any, *, positive: bool = False
     if not math.isfinite(number) or number < 0 or (positive and number == 0):
         raise ValueError(sentence(where, argument, expected, value))
     return number
+
+
+def number(where: str, argument: str, value: Any) -> float:
+    """A finite Python number of either sign, as a float."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(sentence(where, argument, "a finite number", value))
+    if not math.isfinite(float(value)):
+        raise ValueError(sentence(where, argument, "a finite number", value))
+    return float(value)
+
+
+def fraction(where: str, argument: str, value: Any, *, below: float = 1.0) -> float:
+    """A Python number > 0 and below a bound, as a float."""
+    expected = f"a number > 0 and < {below:g}"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(sentence(where, argument, expected, value))
+    if not 0 < float(value) < below:
+        raise ValueError(sentence(where, argument, expected, value))
+    return float(value)
+
+
+def positive_integer(where: str, argument: str, value: Any) -> int:
+    """An integer >= 1, as an int."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(sentence(where, argument, "an integer >= 1", value))
+    if value < 1:
+        raise ValueError(sentence(where, argument, "an integer >= 1", value))
+    return int(value)
 
 
 def choice(where: str, argument: str, value: Any, allowed: Iterable[str]) -> str:
