@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 from torch import nn
 
-from . import report
+from . import config, report
 from ._spec import table
 from ._spec.terms import Term, named
 from .capture import Tape, run
+from .penalty import Penalty
 from .result import Penalties, Values, bind
 
 
@@ -78,6 +80,54 @@ class Regularizer:
             TypeError: ``model`` is not a module.
         """
         return Tape(self.terms, model)
+
+    def to_dict(self, *, penalties: Iterable[type[Penalty]] = ()) -> dict[str, Any]:
+        """This regularizer as plain data, which ``from_dict`` of either package reads.
+
+        Args:
+            penalties: classes of your own that it uses.
+
+        Raises:
+            LookupError: a penalty is of a class that is neither exported here nor among ``penalties``.
+            TypeError: something cannot be written down: a function, or a class given as ``type=``.
+            ValueError: a value is not one of JSON's, or there is more than ``from_dict`` takes.
+        """
+        return config.to_data("Regularizer.to_dict", self.terms, penalties)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], *, penalties: Iterable[type[Penalty]] = ()) -> Regularizer:
+        """The regularizer that plain data says: what ``to_dict`` gives, or what was written by hand.
+
+        Args:
+            data: mappings, lists, strings, numbers, true, false and null.
+            penalties: classes of your own that it may name.
+
+        Raises:
+            LookupError: a key, a penalty or a schedule that there is not; the nearest names are listed.
+            TypeError: a value is of the wrong kind.
+            ValueError: a value is not allowed or missing, or there is too much of it.
+        """
+        return cls(*config.from_data("Regularizer.from_dict", data, penalties))
+
+    def save(self, path: str | PathLike[str], *, penalties: Iterable[type[Penalty]] = ()) -> None:
+        """Writes ``to_dict`` to a file of JSON or YAML, as the end of its name says.
+
+        Raises:
+            ImportError: the file is of YAML and PyYAML is not installed.
+            LookupError, TypeError, ValueError: as ``to_dict``; or the name ends otherwise.
+        """
+        config.write("Regularizer.save", path, config.to_data("Regularizer.save", self.terms, penalties))
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, penalties: Iterable[type[Penalty]] = ()) -> Regularizer:
+        """The regularizer in a file of JSON or YAML. Nothing in the file is run, whoever wrote it.
+
+        Raises:
+            ImportError: the file is of YAML and PyYAML is not installed.
+            LookupError, TypeError, ValueError: as ``from_dict``; or the text is not JSON or YAML, or too long.
+            OSError: the file cannot be read.
+        """
+        return cls(*config.from_data("Regularizer.load", config.read("Regularizer.load", path), penalties))
 
     def describe(self, model: nn.Module) -> None:
         """Prints one table: every term, penalty, matched name, shape, axes, role, and what was left out and why."""

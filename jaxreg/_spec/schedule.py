@@ -19,6 +19,7 @@ CYCLE_DEFAULTS = {"end_value": 0.0, "exponent": 1.0}
 """The arguments of one cycle of a schedule with warm restarts: those that must be given, and the others."""
 
 _NUMBER = "a finite number"
+_LARGE = 2**63
 _ANY_CALLABLE = "Any other callable from step to factor is a schedule too."
 
 
@@ -42,6 +43,8 @@ def native(arguments: Arguments) -> dict[str, Any]:
 
 def number(where: str, argument: str, value: Any) -> int | float:
     """A finite Python number: a whole one stays whole."""
+    if (type(value) is float and abs(value) < math.inf) or (type(value) is int and abs(value) < _LARGE):
+        return value  # at once: an abstract class takes as long to ask as all the rest
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(sentence(where, argument, _NUMBER, value, _ANY_CALLABLE))
     try:

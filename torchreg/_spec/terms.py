@@ -48,15 +48,19 @@ def named(terms: tuple[Any, ...]) -> tuple[Term, ...]:
             raise ValueError(sentence("Regularizer", "name", "different for every term", term.name))
         if term.name is not None:
             taken.add(term.name)
-    return tuple(term if term.name is not None else replace(term, name=_fresh(term, taken)) for term in terms)
+    used: dict[str, int] = {}
+    return tuple(term if term.name is not None else replace(term, name=_fresh(term, taken, used)) for term in terms)
 
 
-def _fresh(term: Term, taken: set[str]) -> str:
+def _fresh(term: Term, taken: set[str], used: dict[str, int]) -> str:
+    """The class name with the next number; ``used`` remembers the last, or a thousand terms would count a million."""
     stem = type(term.penalty).__name__
-    name, number = stem, 1
+    number = used.get(stem, 0) + 1
+    name = stem if number == 1 else f"{stem}_{number}"
     while name in taken:
         number += 1
         name = f"{stem}_{number}"
+    used[stem] = number
     taken.add(name)
     return name
 
