@@ -13,7 +13,7 @@ import pytest
 from parity_tests.backends import FAST, PLAIN, Problem, Result, value_and_grad
 from parity_tests.cases import typical
 from parity_tests.configs import Config, config
-from parity_tests.families import CONFIGS, entry_of, targets
+from parity_tests.families import CONFIGS, entry_of, family_of, targets
 from parity_tests.oracles import Axes
 from parity_tests.precision import Array
 from parity_tests.targets import Target, kinds
@@ -24,7 +24,7 @@ PAIRS = [(c, t) for c in CONFIGS for t in typical(c) if not t.masked]
 MASKED = [(c, kinds(targets(c))[2][0]) for c in CONFIGS if kinds(targets(c))[2]]
 EVERY_PAIR = pytest.mark.parametrize(("penalty", "target"), PAIRS, ids=lambda item: getattr(item, "name", str(item)))
 EVERY_MASKED = pytest.mark.parametrize(("penalty", "target"), MASKED, ids=lambda item: getattr(item, "name", str(item)))
-ELEMENTWISE = [c for c in CONFIGS if c.name in ("L1", "L2", "ElasticNet")]
+ELEMENTWISE = [c for c in CONFIGS if family_of(c.name) in ("elementwise", "nonconvex")]
 MATRIX = ("out", "in")
 
 

@@ -21,4 +21,16 @@ ENTRIES = (
         anywhere,
         Laws(convex=True, signs="element", infinite=True),
     ),
+    Entry(
+        (config("PseudoHuber", strength=0.7, delta=0.3),),
+        anywhere,
+        Laws(convex=True, signs="element", infinite=True),
+        smooth=True,
+    ),
+    # The second limit is that of the ties: elements lie on it.
+    Entry(
+        (config("Saturation", strength=0.7, limit=0.3), config("Saturation", strength=0.7, limit=0.5)),
+        anywhere,
+        Laws(convex=True, signs="element", infinite=True),
+    ),
 )
