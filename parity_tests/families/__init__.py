@@ -11,6 +11,7 @@ from parity_tests.families import (
     logits,
     matrices,
     nonconvex,
+    norms,
     ratios,
     sequences,
     spectra,
@@ -22,6 +23,7 @@ from parity_tests.targets import TARGETS, Target
 FAMILIES: dict[str, tuple[Entry, ...]] = {
     "elementwise": elementwise.ENTRIES,
     "nonconvex": nonconvex.ENTRIES,
+    "norms": norms.ENTRIES,
     "groups": groups.ENTRIES,
     "ratios": ratios.ENTRIES,
     "matrices": matrices.ENTRIES,

@@ -13,6 +13,7 @@ from parity_tests.oracles import (
     logits,
     matrices,
     nonconvex,
+    norms,
     ratios,
     sequences,
     spectra,
@@ -23,6 +24,7 @@ from parity_tests.oracles._loops import Axes, Expected, Mask, Oracle
 ORACLES: dict[str, Oracle] = {
     **elementwise.ORACLES,
     **nonconvex.ORACLES,
+    **norms.ORACLES,
     **groups.ORACLES,
     **ratios.ORACLES,
     **matrices.ORACLES,
