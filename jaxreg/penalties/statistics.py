@@ -232,9 +232,8 @@ def _rows(name: str, x: Array, axes: Axes, where: Array | None) -> tuple[Array, 
 
 
 def _means(rows: Array, n: Array | int) -> Array:
-    """The mean of each row, also where its sum is beyond the range of the dtype."""
-    scale = magnitude(rows, (1,))
-    return (rows / scale).sum(axis=1, keepdims=True) / at_least_one(n) * scale
+    """The mean of each row; divided first, so that no sum leaves the range of the dtype."""
+    return (rows / at_least_one(n)).sum(axis=1, keepdims=True)
 
 
 def _centred(name: str, x: Array, axes: Axes, where: Array | None) -> tuple[Array, Array | int]:

@@ -9,7 +9,7 @@ import numpy as np
 from parity_tests.oracles._loops import Array, Axes, Expected, Mask, Oracle, euclidean, grouped, total
 
 # Note [Centred]
-# Over N samples of F features, with m the mean of |x| of a feature: the mean μ is a sum and a quotient, with an error
+# Over N samples of F features, with m the mean of |x| of a feature: the mean μ is a quotient and a sum, with an error
 # of (1 + log₂ N) u m, and d = x − μ has (1 + log₂ N) u a with a = |d| + m: what the mean cancels is in m. All errors
 # are to first order: a feature so far from 0 that u m is not small beside its deviation is beyond these bounds.
 #   covariances   C = Σdd'/(N−δ) is a Gram matrix (Note [Gram matrices] of the bounds: (1 + √N) u for the product), and

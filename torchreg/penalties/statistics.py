@@ -232,9 +232,8 @@ def _rows(name: str, x: Tensor, axes: Axes, where: Tensor | None) -> tuple[Tenso
 
 
 def _means(rows: Tensor, n: Tensor | int) -> Tensor:
-    """The mean of each row, also where its sum is beyond the range of the dtype."""
-    scale = magnitude(rows, (1,))
-    return (rows / scale).sum(dim=1, keepdim=True) / at_least_one(n) * scale
+    """The mean of each row; divided first, so that no sum leaves the range of the dtype."""
+    return (rows / at_least_one(n)).sum(dim=1, keepdim=True)
 
 
 def _centred(name: str, x: Tensor, axes: Axes, where: Tensor | None) -> tuple[Tensor, Tensor | int]:
