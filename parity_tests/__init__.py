@@ -11,6 +11,6 @@ Run it from a checkout or from the installed wheel::
     pytest --pyargs parity_tests --parity-ledger=cells.csv
     TWINREG_REQUIRE=torch,jax pytest --pyargs parity_tests     an absent backend is an error instead of a skip
 
-The suite needs NumPy, pytest and hypothesis, and whichever of the two backends is to be tested; what needs the other
+The suite needs what the extra ``test`` brings, and whichever of the two backends is to be tested; what needs the other
 one is skipped with its reason, and the skips are counted at the end of the run.
 """

@@ -19,7 +19,8 @@ def test_code_runs_as_written(page: Page, title: str, capsys: pytest.CaptureFixt
         require(framework)
     namespace: dict[str, object] = {"__name__": "page"}
     for block in blocks:
-        exec(compile(block, f"{page.path.name}: {title}", "exec"), namespace)
+        # Without this file's own __future__ imports, which a reader's file has not.
+        exec(compile(block, f"{page.path.name}: {title}", "exec", dont_inherit=True), namespace)
 
 
 @pytest.mark.skipif(not SECTIONS, reason="the pages are in a checkout, not in a wheel")
