@@ -10,7 +10,7 @@ Needs both frameworks: ``pip install 'twinreg[all]'``.
 
 from .compared import compare
 from .entries import added, moved, setting, unused, zero
-from .porting import port
+from .ported import port
 from .registry import rule
 from .report import Difference, Report, Row
 from .sides import PortError, Sides

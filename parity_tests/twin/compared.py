@@ -14,7 +14,8 @@ from .configs import regularizers_of
 from .flax_side import FlaxSide, precision
 from .layerwise import layer_rows, output_rows
 from .measured import largest, size
-from .porting import Plan, plan, prepare, refuse_leftovers
+from .ported import prepare
+from .porting import Plan, plan, refuse_leftovers
 from .report import Report, Row
 from .sides import Sides, both
 from .torch_side import TorchSide
@@ -29,6 +30,7 @@ def compare(
     batch: Any,
     *,
     regularizer: Any = None,
+    patterns: Mapping[str, str] | None = None,
     variables: Any = None,
     names: Mapping[str, str] | None = None,
     ignore: tuple[str, ...] = (),
@@ -53,6 +55,7 @@ def compare(
             both. Axes are never moved: give channel-first images as ``Sides(torch=nchw, flax=nhwc)``.
         regularizer: a ``Sides`` of a ``torchreg.Regularizer`` and a ``jaxreg.Regularizer``, or what their
             ``from_dict`` takes, for both or as ``Sides``.
+        patterns: of one config for both, the patterns (and types) of its targets that have another name in flax.
         variables: those of a linen module; by default it is initialised.
         names: torch name to flax name, of layers or of parameters, where the order does not pair them.
         ignore: patterns of names, of either side, that need no place.
@@ -66,6 +69,7 @@ def compare(
         dtype: what both compute in.
 
     Raises:
+        LookupError: a pattern of the regularizer matches nothing.
         PortError: a parameter has no place on the other side, or the layers cannot be paired.
         TypeError: an argument is of the wrong kind.
         ValueError: an argument has a wrong value, or the outputs cannot be compared without ``output``.
@@ -83,7 +87,9 @@ def compare(
         rows += layer_rows(made, traces, BOUNDS[dtype])
         rows += output_rows(traces, BOUNDS[dtype])
         how = {"optimizer": optimizer, "rate": rate, "steps": steps}
-        rows += _training_rows(made, Sides(torch, flax), regularizers_of(regularizer), both(loss), how, dtype)
+        rows += _training_rows(
+            made, Sides(torch, flax), regularizers_of(regularizer, patterns or {}), both(loss), how, dtype
+        )
         differing = [
             f"{layer}: {s.name} is {s.torch} in torch and {s.flax} in flax."
             for layer, found in made.settings.items()

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.core import Tracer
 
 from torchreg._spec.errors import sentence
 
@@ -134,7 +135,7 @@ def is_array(value: Any) -> bool:
 def seen(value: Any, floating: bool) -> np.ndarray | None:
     """The first array inside, or the first floating one; None where there is none or a transform hides it."""
     found = [x for x in leaves(value, is_array) if not floating or jnp.issubdtype(x.dtype, jnp.floating)]
-    return None if not found or isinstance(found[0], jax.core.Tracer) else np.array(found[0])
+    return None if not found or isinstance(found[0], Tracer) else np.array(found[0])
 
 
 def primary(output: Any, sequence: bool) -> Any:
@@ -147,7 +148,9 @@ def widened(fields: dict[str, Any], dtype: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in ("dtype", "param_dtype"):
         value = fields.get(name)
-        if value is not None and jnp.issubdtype(value, jnp.floating) and jnp.dtype(value) != jnp.dtype(dtype):
+        if value is None or (not isinstance(value, str | type | np.dtype) and not hasattr(value, "dtype")):
+            continue
+        if jnp.issubdtype(jnp.dtype(value), jnp.floating) and jnp.dtype(value) != jnp.dtype(dtype):
             found[name] = jnp.dtype(dtype)
     return found
 

@@ -99,6 +99,7 @@ class LinenSide(FlaxSide):
 
 def _inner(module: Any) -> list[Any]:
     """What a recurrent module runs, as bound in this pass."""
+    found: list[Any]
     if isinstance(module, linen.RNN):
         found = [module.cell]
     elif isinstance(module, linen.Bidirectional):

@@ -92,8 +92,10 @@ class NnxSide(FlaxSide):
             kind = type(module)
             object.__setattr__(module, "__class__", kinds.setdefault(kind, _watched(kind, trace)))
 
+        parts = nnx.split(model)
+
         def run() -> Any:
-            whole = nnx.merge(*nnx.split(model))
+            whole: Any = nnx.merge(*parts, copy=True)
             self._fill(whole, {**self._state, **self._params})
             return whole(*self.args, **self.kwargs)
 

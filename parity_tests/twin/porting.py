@@ -11,9 +11,9 @@ import numpy as np
 
 from . import rules, rules_recurrent  # noqa: F401 - the rules that every session knows
 from .entries import Place, Setting, Unused, Zero
-from .flax_side import FlaxSide, flax_side, precision
+from .flax_side import FlaxSide
 from .pairing import Pair, pairs
-from .sides import PortError, Sides, both, inputs, joined
+from .sides import PortError, Sides, joined
 from .torch_side import TorchSide
 from .traces import Trace
 
@@ -153,7 +153,8 @@ def _move(made: Plan, place: Place, pair: Pair | None, ours: Any, theirs: Any, u
         uses[source] += counts
     if place.summed:
         made.notes.append(
-            f"{place.target} is the sum of {' and '.join(place.sources)}: in training the first moves, the rest is held."
+            f"{place.target} is the sum of {' and '.join(place.sources)}: "
+            "in training the first moves and the rest is held."
         )
     made.moves.append(Move(place, pair, shape))
 
@@ -214,45 +215,3 @@ def refuse_leftovers(made: Plan) -> None:
             f"Pairs: {found}. Add a rule(...), pair by names=, or leave out by ignore=.",
             tuple(made.leftovers),
         )
-
-
-def prepare(
-    models: Sides, variables: Any, batch: Any, dtype: str, train: bool, select: Any
-) -> tuple[TorchSide, FlaxSide, tuple[Trace, Trace]]:
-    """Both sides, run once."""
-    batches, selects = both(batch), both(select)
-    torch = TorchSide(models.torch, inputs(batches.torch), dtype, train, selects.torch)
-    flax = flax_side(models.flax, variables, inputs(batches.flax), dtype, train, selects.flax)
-    return torch, flax, (torch.trace(), flax.trace(abstract=True))
-
-
-def port(
-    torch_model: Any,
-    flax_model: Any,
-    batch: Any,
-    *,
-    variables: Any = None,
-    names: Mapping[str, str] | None = None,
-    ignore: tuple[str, ...] = (),
-) -> Any:
-    """The flax twin with the weights of a torch module: variables for linen, a copy of the module for nnx.
-
-    Args:
-        torch_model: a ``torch.nn.Module``.
-        flax_model: a ``flax.linen.Module`` or a ``flax.nnx.Module``.
-        batch: what both are called with, or ``Sides(torch=..., flax=...)``: an array, a tuple of arguments, a dict of
-            keywords, or a tuple of both. It gives the order of the layers.
-        variables: those of a linen module; by default it is initialised.
-        names: torch name to flax name, of layers or of parameters, where the order does not pair them.
-        ignore: patterns of names, of either side, that need no place.
-
-    Raises:
-        PortError: a parameter has no place, or the layers cannot be paired.
-    """
-    with precision("float64"):
-        torch, flax, traces = prepare(Sides(torch_model, flax_model), variables, batch, "float64", False, None)
-        made = plan(torch, flax, traces, names or {}, ignore)
-        refuse_leftovers(made)
-        flax.load(made.ported(torch.arrays(), flax.arrays()))
-        arrays = flax.arrays()
-    return flax.filled(arrays)

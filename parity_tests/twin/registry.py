@@ -79,12 +79,10 @@ def groups(torch_types: Iterable[type], flax_types: Iterable[type]) -> tuple[Map
     """
     ours: dict[type, int] = {}
     theirs: dict[type, int] = {}
-    number = 0
     left, right = dict.fromkeys(torch_types), dict.fromkeys(flax_types)
     pairs = [(a, b) for a in left for b in right if rule_for(a, b)]
-    for a, b in pairs:
+    for number, (a, b) in enumerate(pairs):
         known = {group for group in (ours.get(a), theirs.get(b)) if group is not None}
-        number += 1
         for table in (ours, theirs):
             for kind, group in table.items():
                 if group in known:
