@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from .._arrays import abs0, accumulate, masked
 from .._spec.errors import coefficient
@@ -36,6 +36,11 @@ def near_and_far(near: Array, x: Array, below: Callable[[Array], Array], above: 
     Each sees 0 or 1 in place of what is the other's, so that what one overflows on is not in the other's gradient.
     """
     return jnp.where(near, below(jnp.where(near, x, 0.0)), above(jnp.where(near, 1.0, x)))
+
+
+def ratio(x: Array, unit: float) -> Array:
+    """``x / unit``, whose square is in range where that of ``x`` or of ``unit`` is not."""
+    return lax.optimization_barrier(x / unit)  # XLA would make x² / unit² of the square
 
 
 @dataclass(frozen=True)
@@ -169,10 +174,10 @@ class PseudoHuber(Elementwise):
         return self.strength * near_and_far(abs0(x) <= self.delta, x, self._square, self._slope).sum()
 
     def _square(self, x: Array) -> Array:
-        return x * x / (1.0 + jnp.sqrt(1.0 + (x / self.delta) ** 2))
+        return x * x / (1.0 + jnp.sqrt(1.0 + ratio(x, self.delta) ** 2))
 
     def _slope(self, x: Array) -> Array:
-        inverse = self.delta / abs0(x)
+        inverse = 1.0 / ratio(abs0(x), self.delta)
         return self.delta * abs0(x) / (jnp.sqrt(1.0 + inverse**2) + inverse)
 
 

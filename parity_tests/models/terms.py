@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from parity_tests.configs import Config
+from parity_tests.families import family_of
 from parity_tests.oracles import Axes
 from parity_tests.precision import Array
 
@@ -65,13 +66,19 @@ class Measured:
 def additive(config: Config) -> bool:
     """Whether the penalty of an activation is a sum over samples."""
     groups = config.given.get("groups", ())
-    return config.name in ("L1", "L2", "ElasticNet") or "sample" in ((groups,) if isinstance(groups, str) else groups)
+    sums = family_of(config.name) in ("elementwise", "nonconvex", "sequences")
+    vectors = config.name in ("NegativeEntropy", "RouterZ")
+    return sums or vectors or "sample" in ((groups,) if isinstance(groups, str) else groups)
 
 
-def divisor(per: str, shape: tuple[int, ...], where: np.ndarray | None) -> float:
+def divisor(config: Config, per: str, shape: tuple[int, ...], where: np.ndarray | None) -> float:
     """What an additive penalty of an activation is divided by: what the mask lets count, and at least 1."""
     where = np.ones(shape[:1], dtype=bool) if where is None else where
     counts = np.broadcast_to(where.reshape(where.shape + (1,) * (len(shape) - where.ndim)), shape)
+    if family_of(config.name) == "sequences" and per in ("position", "element"):
+        axes = range(1, len(shape) - 1) if config.name == "TotalVariation" else (1,)
+        vectors = sum(neighbours(counts[..., 0], axis) for axis in axes)
+        return max(float(vectors * (shape[-1] if per == "element" else 1)), 1.0)
     positions = np.asarray(counts.any(-1))
     number = {
         "batch": 1,
@@ -80,6 +87,15 @@ def divisor(per: str, shape: tuple[int, ...], where: np.ndarray | None) -> float
         "element": counts.sum(),
     }[per]
     return max(float(number), 1.0)
+
+
+def neighbours(counts: np.ndarray, axis: int) -> int:
+    """How many neighbours along an axis both count."""
+    pairs = 0
+    for index in np.ndindex(counts.shape):
+        after = (*index[:axis], index[axis] + 1, *index[axis + 1 :])
+        pairs += after[axis] < counts.shape[axis] and bool(counts[index] and counts[after])
+    return pairs
 
 
 def measure(
@@ -109,7 +125,8 @@ def measure(
         x = (inputs if into_input else outputs)[name]
         where = masks[term.given["mask"]] if "mask" in term.given else None
         due = term.config.oracle(x, ("sample", *(f"p{i}" for i in range(x.ndim - 2)), "feature"), where)
-        share = factor / divisor(term.given.get("per", "example"), x.shape, where) if additive(term.config) else factor
+        per = term.given.get("per", "example")
+        share = factor / divisor(term.config, per, x.shape, where) if additive(term.config) else factor
         result.layers[name] = share * due.value
         (result.inputs if into_input else result.outputs)[name] = share * due.gradient
     return result

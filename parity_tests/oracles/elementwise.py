@@ -9,10 +9,9 @@ PseudoHuber with t = x/δ (2), so t² (5):
         r then has 3.75 at most; with x² and the quotient the term has 5.75.
         Its gradient is 2x/(1 + r) − x²t/(r(1 + r)²)/δ. The first is at most 0.83 x with 5.75 roundings, the second at
         most 0.13 x with 21 (7.5, 2.75, and x², t, δ and the operations), and they leave 0.7 x or more: 10.7.
-    |x| > δ: δ|x|/(√(1 + ρ²) + ρ), ρ = 1/t. As above 3.75 for the sum; with δ|x| (2) and the quotient the term has
-        6.75.
-        Its gradient adds two positive terms. The first has 6.75, the second 21 and at most 0.42 of the whole: 12.8.
-    Value 6.75 + 2 = 8.75 <= 9, gradient 12.8 + 2, and 1 for its sum, <= 16.
+    |x| > δ: δ|x|/(√(1 + ρ²) + ρ), ρ = 1/t (3). As above, with 4 for the sum; with δ|x| (2) and the quotient: 7.
+        Its gradient adds two positive terms. The first has 7, the second 25 and at most 0.42 of the whole: 14.6.
+    Value 7 + 2 = 9, gradient 14.6 + 2, and 1 for its sum, <= 18.
 
 Saturation with e = |x| − c > 0: c is rounded, and so is e, so that e is off by (c + e) u and e² by 2e(c + e) u and 1
 rounding more. In proportion to S = Σ e(e + 2c) that is 3, with the strength 5. The gradient 2e is off by 2(c + e) u: 1
@@ -62,7 +61,7 @@ def pseudo_huber(x: Array, axes: Axes, where: Mask, /, *, strength: float, delta
         h = math.hypot(xi, delta)
         terms.append(strength * (xi * (delta / (h + delta)) * xi))
         gradient[i] = strength * (delta / h * xi)
-    return Expected(total(terms), gradient, total(terms), np.abs(gradient), roundings=9, gradient_roundings=16)
+    return Expected(total(terms), gradient, total(terms), np.abs(gradient), roundings=9, gradient_roundings=18)
 
 
 def saturation(x: Array, axes: Axes, where: Mask, /, *, strength: float, limit: float) -> Expected:

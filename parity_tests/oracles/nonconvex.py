@@ -36,11 +36,11 @@ Lp with e = √eps, t = x/e (2), t² (5), L = log1p(t²) (9), w = pL/2 (11):
     w <= 1: eᵖ expm1(w), whose condition is at most 1.6: 17.6 + 8; eᵖ 2, the strength 2: 30.
         Gradient eᵖ(expm1(w) + 1) pt/(1 + t²)/e: expm1(w) is at most 0.64 of the sum: 16.4 + 1. t/(1 + t²) has 2 + 2 +
         1 as for StudentT, p/2 2, e 2, three products 3, eᵖ and the strength 4: 34.
-    else: h = |x| r, r = √(1 + ρ²), ρ = e/x. ρ² (5) and the sum: 6, the root halves that: 3 + 1, and the product: 5. hᵖ
-        has 4 + 5p, eᵖ 1, and their difference is a k-th of hᵖ, k <= 1.6 (or less than 1/(1 − 2⁻³⁰ᵖ), for p so small
-        that w is below 1 where t is 2³⁰): k(5 + 5p) + 1 + 2.
-        Gradient phᵖ⁻¹ dh/dx: 4 + 5 |p − 1| for the power. dh/dx is r − ρ²/r, terms with 4 and 14 roundings that are at
-        most 1 + 2ρ² <= 1 + p times what they leave: 14 (1 + p) + 1. Two products, p and the strength 4.
+    else: h = |x| r, r = √(1 + ρ²), ρ = 1/t (3). ρ² (7) and the sum: 8, the root halves that: 4 + 1, the product: 6. hᵖ
+        has 4 + 6p, eᵖ 1, and their difference is a k-th of hᵖ, k <= 1.6 (or less than 1/(1 − 2⁻³⁰ᵖ), for p so small
+        that w is below 1 where t is 2³⁰): k(5 + 6p) + 1 + 2.
+        Gradient phᵖ⁻¹ dh/dx: 4 + 6 |p − 1| for the power. dh/dx is r − ρ²/r, terms with 5 and 20 roundings that are at
+        most 1 + 2ρ² <= 1 + p times what they leave: 20 (1 + p) + 1. Two products, p and the strength 4.
 Lp without eps: |x|ᵖ has 4 + 2, its gradient p|x|ᵖ⁻¹ 4 + 2 + 2.
 A power that float32 does not hold is rounded to one that it does, which hᵖ feels |p log h|-fold: in its scale.
 """
@@ -90,7 +90,7 @@ def lp(x: Array, axes: Axes, where: Mask, /, *, strength: float, p: float, eps: 
     if eps == 0:
         return due
     share = max(1.6, 1 / (1 - 2.0 ** (-30 * p)))
-    far, far_slope = share * (5 + 5 * p) + 3, 5 * abs(p - 1) + 14 * (1 + p) + 11
+    far, far_slope = share * (5 + 6 * p) + 3, 6 * abs(p - 1) + 20 * (1 + p) + 11
     return replace(due, roundings=max(30, far), gradient_roundings=max(34, far_slope))
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from .._arrays import abs0, accumulate, masked
 from .._spec.errors import coefficient
 from .._spec.layout import Axes
+from ..fused import elastic
 from ..penalty import Penalty
 
 
@@ -38,6 +39,11 @@ def near_and_far(
     Each sees 0 or 1 in place of what is the other's, so that what one overflows on is not in the other's gradient.
     """
     return torch.where(near, below(torch.where(near, x, 0.0)), above(torch.where(near, 1.0, x)))
+
+
+def ratio(x: Tensor, unit: float) -> Tensor:
+    """``x / unit``, whose square is in range where that of ``x`` or of ``unit`` is not."""
+    return x / unit
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class L1(Elementwise):
     strength: float
 
     def value(self, x: Tensor, axes: Axes, where: Tensor | None) -> Tensor:
-        return self.strength * abs0(masked(accumulate(x), where)).sum()
+        return elastic(masked(x, where), self.strength, None)
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class L2(Elementwise):
     strength: float
 
     def value(self, x: Tensor, axes: Axes, where: Tensor | None) -> Tensor:
-        return self.strength * (masked(accumulate(x), where) ** 2).sum()
+        return elastic(masked(x, where), None, self.strength)
 
 
 @dataclass(frozen=True)
@@ -132,8 +138,7 @@ class ElasticNet(Elementwise):
     l2: float
 
     def value(self, x: Tensor, axes: Axes, where: Tensor | None) -> Tensor:
-        x = masked(accumulate(x), where)
-        return self.l1 * abs0(x).sum() + self.l2 * (x**2).sum()
+        return elastic(masked(x, where), self.l1, self.l2)
 
 
 @dataclass(frozen=True)
@@ -171,10 +176,10 @@ class PseudoHuber(Elementwise):
         return self.strength * near_and_far(abs0(x) <= self.delta, x, self._square, self._slope).sum()
 
     def _square(self, x: Tensor) -> Tensor:
-        return x * x / (1.0 + torch.sqrt(1.0 + (x / self.delta) ** 2))
+        return x * x / (1.0 + torch.sqrt(1.0 + ratio(x, self.delta) ** 2))
 
     def _slope(self, x: Tensor) -> Tensor:
-        inverse = self.delta / abs0(x)
+        inverse = 1.0 / ratio(abs0(x), self.delta)
         return self.delta * abs0(x) / (torch.sqrt(1.0 + inverse**2) + inverse)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from .._arrays import abs0, accumulate, masked
 from .._spec.errors import coefficient, sentence
 from .._spec.layout import Axes
-from .elementwise import Elementwise, near_and_far
+from .elementwise import Elementwise, near_and_far, ratio
 
 # Note [Near and far]
 # Each formula is written in two ways, one for elements near zero and one for those far from it, because no single one
@@ -75,11 +75,11 @@ class Lp(Elementwise):
         return self.strength * near_and_far(abs0(x) <= reach, x, self._smooth, self._power).sum()
 
     def _smooth(self, x: Tensor) -> Tensor:
-        logs = torch.log1p((x / math.sqrt(self.eps)) ** 2)
+        logs = torch.log1p(ratio(x, math.sqrt(self.eps)) ** 2)
         return self.eps ** (self.p / 2) * torch.expm1(self.p / 2 * logs)
 
     def _power(self, x: Tensor) -> Tensor:
-        root = abs0(x) * torch.sqrt(1.0 + (math.sqrt(self.eps) / x) ** 2)
+        root = abs0(x) * torch.sqrt(1.0 + (1.0 / ratio(x, math.sqrt(self.eps))) ** 2)
         return root**self.p - self.eps ** (self.p / 2)
 
 
@@ -156,7 +156,8 @@ class StudentT(Elementwise):
         x = masked(accumulate(x), where)
         near = abs0(x) <= 2.0**30 * self.scale
         return (
-            self.strength * near_and_far(near, x, lambda small: torch.log1p((small / self.scale) ** 2), self._far).sum()
+            self.strength
+            * near_and_far(near, x, lambda small: torch.log1p(ratio(small, self.scale) ** 2), self._far).sum()
         )
 
     def _far(self, x: Tensor) -> Tensor:
