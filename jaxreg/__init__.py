@@ -13,15 +13,17 @@ from . import schedules
 from ._spec.targets import activations, params
 from ._spec.terms import Term
 from .inject import inject
+from .optim import PenaltyGradientsState, add_penalty_gradients
 from .owners import register_owner
 from .penalties.elementwise import L1, L2, ElasticNet, PseudoHuber, Saturation
 from .penalties.groups import ExclusiveLasso, GroupLasso, GroupLinf, SparseGroupLasso
 from .penalties.logits import LoadBalance, NegativeEntropy, RouterZ
-from .penalties.matrices import Orthogonal
+from .penalties.matrices import CosineOrthogonal, MaxNorm, MutualCoherence, Orthogonal
 from .penalties.nonconvex import LogSum, Lp, StudentT, TanhL1, TransformedL1
 from .penalties.norms import L2Norm, LinfNorm
 from .penalties.ratios import GroupHoyerSquare, Hoyer, HoyerSquare
 from .penalties.sequences import TemporalL2, TotalVariation
+from .penalties.spectra import Nuclear, SpectralIsometry, SpectralNorm
 from .penalties.statistics import Covariance, Decorrelation, KLSparsity, MeanActivation, VarianceHinge
 from .penalty import Penalty
 from .regularizer import BoundRegularizer, Regularizer
@@ -31,6 +33,7 @@ __all__ = [
     "L1",
     "L2",
     "BoundRegularizer",
+    "CosineOrthogonal",
     "Covariance",
     "Decorrelation",
     "ElasticNet",
@@ -46,16 +49,22 @@ __all__ = [
     "LoadBalance",
     "LogSum",
     "Lp",
+    "MaxNorm",
     "MeanActivation",
+    "MutualCoherence",
     "NegativeEntropy",
+    "Nuclear",
     "Orthogonal",
     "Penalties",
     "Penalty",
+    "PenaltyGradientsState",
     "PseudoHuber",
     "Regularizer",
     "RouterZ",
     "Saturation",
     "SparseGroupLasso",
+    "SpectralIsometry",
+    "SpectralNorm",
     "StudentT",
     "TanhL1",
     "TemporalL2",
@@ -64,6 +73,7 @@ __all__ = [
     "TransformedL1",
     "VarianceHinge",
     "activations",
+    "add_penalty_gradients",
     "inject",
     "params",
     "register_owner",

@@ -74,6 +74,7 @@ class Seen:
 
     kind: type
     leaves: tuple[tuple[str, Leaf], ...]
+    children: tuple[tuple[str, type], ...]
 
 
 def remember(module: linen.Module, owners: bool) -> Seen:
@@ -81,12 +82,12 @@ def remember(module: linen.Module, owners: bool) -> Seen:
     own = module.variables.get("params", {}) if owners else {}
     found = {name: meta.unbox(leaf) for name, leaf in own.items() if not isinstance(leaf, Mapping)}
     shapes = {name: tuple(jnp.shape(array)) for name, array in found.items()}
+    layouts = {name: layout_of(module, name, len(shape)) for name, shape in shapes.items()}
+    children = module._state.children.items()  # those of setup are there before they run, and if they never do
     return Seen(
         type(module),
-        tuple(
-            (name, Leaf(role_of(module, name), layout_of(module, name, len(shape)), shape))
-            for name, shape in shapes.items()
-        ),
+        tuple((name, Leaf(role_of(module, name), layouts[name], shape)) for name, shape in shapes.items()),
+        tuple((name, type(child)) for name, child in children if isinstance(child, linen.Module)),
     )
 
 
@@ -99,10 +100,10 @@ def paths(tree: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
 
 
 def tree_parameters(params: Any, modules: Mapping[str, Seen]) -> list[ParameterEntry]:
-    """The parameters of a linen tree; ``modules`` are the owners that a pass has seen, by path."""
+    """The parameters of a linen tree, or of an ``nnx.State``; ``modules`` are the owners that a pass has seen, by path."""
     entries = []
     for path, leaf in leaves(params):
-        array = meta.unbox(leaf)
+        array = leaf[...] if isinstance(leaf, nnx.Variable) else meta.unbox(leaf)
         owner, shape = modules.get(".".join(path[:-1])), tuple(jnp.shape(array))
         known = dict(owner.leaves).get(path[-1]) if owner is not None else None
         if known is None:

@@ -66,13 +66,13 @@ def assemble(terms: tuple[Term, ...], scalars: list[Scalars], values: Values) ->
     layers: dict[str, Scalars] = {}
     sums: dict[str, Tensor] = {}
     for term, found in zip(terms, scalars, strict=True):
-        name, factor = term.name or "", _factor(term, values)
-        layers[name] = found if factor is None else {path: value * factor for path, value in found.items()}
+        name, by = term.name or "", factor(term, values)
+        layers[name] = found if by is None else {path: value * by for path, value in found.items()}
         sums[name] = _add(list(layers[name].values()))
     return Penalties(_add(list(sums.values())), sums, layers)
 
 
-def _factor(term: Term, values: Values) -> Any:
+def factor(term: Term, values: Values) -> Any:
     """The product of schedule and weight, or None where the term has neither."""
     weight = values.weights.get(term.name or "")
     if term.schedule is None:
