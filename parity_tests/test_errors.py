@@ -12,8 +12,10 @@ from parity_tests.backends import PACKAGES, package
 
 EVERY_FRAMEWORK = pytest.mark.parametrize("framework", PACKAGES)
 NUMBER = "a finite number >= 0"
-SINGLE: dict[str, str] = dict.fromkeys(("L1", "L2", "L2Norm", "GroupLasso", "Orthogonal", "HoyerSquare"), "strength")
-COEFFICIENTS = [*SINGLE.items(), ("ElasticNet", "l1"), ("ElasticNet", "l2"), ("HoyerSquare", "eps")]
+GROUPED = ("GroupLasso", "SparseGroupLasso", "ExclusiveLasso", "GroupLinf", "GroupHoyerSquare")
+RATIOS = ("Hoyer", "HoyerSquare", "GroupHoyerSquare")
+SINGLE: dict[str, str] = dict.fromkeys(("L1", "L2", "L2Norm", "LinfNorm", "Orthogonal", *GROUPED, *RATIOS), "strength")
+COEFFICIENTS = [*SINGLE.items(), ("ElasticNet", "l1"), ("ElasticNet", "l2"), *((name, "eps") for name in RATIOS)]
 CONSTRUCTIONS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     *(
         (name, {argument: value}, kind, f"{name}: {argument} must be {NUMBER}; got {value!r}.")
@@ -38,7 +40,20 @@ CONSTRUCTIONS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ),
     ("Orthogonal", {"side": 0}, TypeError, "Orthogonal: side must be one of 'out', 'in', 'min', 'both'; got 0."),
     ("HoyerSquare", {"over": "all"}, ValueError, "HoyerSquare: over must be one of 'sample', 'batch'; got 'all'."),
-    ("GroupLasso", {"size_weighted": 1}, TypeError, "GroupLasso: size_weighted must be True or False; got 1."),
+    *(
+        (name, {"size_weighted": 1}, TypeError, f"{name}: size_weighted must be True or False; got 1.")
+        for name in ("GroupLasso", "SparseGroupLasso")
+    ),
+    *(
+        (
+            name,
+            {"groups": "rows"},
+            ValueError,
+            f"{name}: groups must be one of 'out', 'in', 'kernel', 'sample', 'position', 'feature', or a tuple of "
+            "them; got 'rows'.",
+        )
+        for name in GROUPED
+    ),
 ]
 
 
