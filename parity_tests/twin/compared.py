@@ -16,7 +16,7 @@ from .layerwise import layer_rows, output_rows
 from .measured import largest, size
 from .ported import prepare
 from .porting import Plan, plan, refuse_leftovers
-from .report import Report, Row
+from .report import Report, Row, gathered
 from .sides import Sides, both
 from .torch_side import TorchSide
 from .training import gradient_rows, loss_row, penalty_rows, trajectory_rows
@@ -91,11 +91,11 @@ def compare(
             made, Sides(torch, flax), regularizers_of(regularizer, patterns or {}), both(loss), how, dtype
         )
         differing = [
-            f"{layer}: {s.name} is {s.torch} in torch and {s.flax} in flax."
+            (layer, f"{s.name} is {s.torch} in torch and {s.flax} in flax")
             for layer, found in made.settings.items()
             for s in found
         ]
-        notes = tuple(dict.fromkeys([*made.notes, *flax.notes, *differing]))
+        notes = (*gathered([*made.notes, *differing]), *flax.notes)
         return Report(tuple(rows), (len(torch.arrays()), len(flax.arrays())), notes, dtype)
 
 

@@ -44,7 +44,7 @@ class Plan:
         moves: what makes each flax parameter.
         zeros: parts that one side alone has, with whole names.
         settings: torch layer title to the settings that differ.
-        notes: what was left out, and why.
+        notes: what was left out, held or summed, with the reason.
         leftovers: what has no place.
     """
 
@@ -52,7 +52,7 @@ class Plan:
     moves: list[Move] = field(default_factory=list)
     zeros: list[Zero] = field(default_factory=list)
     settings: dict[str, list[Setting]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
 
     def ported(self, arrays: Mapping[str, np.ndarray], flax: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -124,11 +124,11 @@ def _leave(made: Plan, entry: Unused | Zero, ours: Any, theirs: Any, uses: dict[
         return
     if isinstance(entry, Zero):
         made.zeros.append(entry)
-        made.notes.append(f"{entry.side}: {entry.name} (or a part of it) is zero and held there: {entry.reason}.")
+        made.notes.append((f"{entry.side}: {entry.name}", f"zero, or a part of it, and held there: {entry.reason}"))
         if entry.side == "torch":
             uses[entry.name] += np.isin(numbered(arrays[entry.name]), entry.function(numbered(arrays[entry.name])))
     else:
-        made.notes.append(f"{entry.side}: {entry.name} is left out: {entry.reason}.")
+        made.notes.append((f"{entry.side}: {entry.name}", f"left out: {entry.reason}"))
         if entry.side == "torch":
             uses[entry.name] += 1
         else:
@@ -152,10 +152,8 @@ def _move(made: Plan, place: Place, pair: Pair | None, ours: Any, theirs: Any, u
         counts = np.bincount(np.ravel(array), minlength=start + 1)[numbers[source]]
         uses[source] += counts
     if place.summed:
-        made.notes.append(
-            f"{place.target} is the sum of {' and '.join(place.sources)}: "
-            "in training the first moves and the rest is held."
-        )
+        sources = " and ".join(place.sources)
+        made.notes.append((f"torch: {sources}", "summed in flax: in training the first moves and the rest is held"))
     made.moves.append(Move(place, pair, shape))
 
 
@@ -182,7 +180,8 @@ def _place_alone(made: Plan, names: Mapping[str, str], ours: Any, theirs: Any, u
         if one not in ours or other not in theirs:
             side, name = ("torch", one) if one not in ours else ("flax", other)
             raise PortError(f"port: names must join layers or parameters; {side} has none that is called {name!r}.")
-        _move(made, Place((one,), other, (np.asarray,)), None, ours, theirs, uses)
+        bare = [[size for size in array.shape if size != 1] for array in (ours[one], theirs[other])]
+        _move(made, Place((one,), other, (np.asarray,), reshape=bare[0] == bare[1]), None, ours, theirs, uses)
         taken.add(other)
     for name, array in ours.items():
         if not uses[name].any() and name in theirs and name not in taken and theirs[name].shape == array.shape:
@@ -193,13 +192,13 @@ def _settle(
     made: Plan, ours: Any, theirs: Any, uses: dict[str, np.ndarray], ignore: tuple[str, ...], tied: Mapping[str, str]
 ) -> None:
     """What is left: ignored by the caller, or listed."""
-    made.notes += [f"torch: {name} is tied to {first}." for name, first in tied.items()]
+    made.notes += [(f"torch: {name}", f"tied to {first}") for name, first in tied.items()]
     done = {move.place.target for move in made.moves} | {zero.name for zero in made.zeros}
     left = [("torch", name, array.shape) for name, array in ours.items() if not np.all(uses[name] == 1)]
     left += [("flax", name, array.shape) for name, array in theirs.items() if name not in done]
     for side, name, shape in left:
         if any(fnmatchcase(name, pattern) for pattern in ignore):
-            made.notes.append(f"{side}: {name} is ignored.")
+            made.notes.append((f"{side}: {name}", "ignored, as asked"))
         else:
             size = "×".join(map(str, shape)) or "scalar"
             twice = side == "torch" and np.any(uses[name] > 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from torchreg._spec.table import aligned
@@ -152,3 +153,15 @@ class Report:
 
 def _share(row: Row) -> float:
     return (row.error or 0.0) / row.bound if row.bound else 0.0
+
+
+def gathered(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """One line for each reason, with the first three of what it holds for and how many more."""
+    subjects: dict[str, list[str]] = {}
+    for subject, reason in notes:
+        subjects.setdefault(reason, []).append(subject)
+    lines: list[str] = []
+    for reason, found in subjects.items():
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        lines.append(f"{', '.join(found[:3])}{more}: {reason}.")
+    return lines
