@@ -113,6 +113,7 @@ def _passed(
     the pass is then repeated with the selected modules alone sowing. A linen pass is pure, so a repetition is harmless.
     """
     owners = any(isinstance(term.target, ParamsTarget) for term in terms)
+    inside: set[str] = set()
     for grows in (True, False):
         key = (found, owners, grows, _hash(model))
         pass_ = Pass(found, owners, grows, options.get("method"))
@@ -125,10 +126,11 @@ def _passed(
             _numbers.pop(key, None)  # nn.jit may keep the trace of a pass that failed: it must not serve it
             if not _is_structural(error):
                 raise
+            inside |= pass_.names()
             if grows:
                 continue
             model.apply(*args, mutable=wanted, **options)  # where the model itself is at fault, this says so
-            raise RuntimeError(fixed(pass_.names())) from error
+            raise RuntimeError(fixed(inside)) from error
     raise AssertionError  # the loop returns or raises
 
 

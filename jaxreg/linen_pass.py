@@ -32,6 +32,7 @@ _KEY = "twinreg_loops_"
 _LOOPS = ("scan", "vmap")
 _listening = threading.local()
 _TAP = "jaxreg.linen.Tap"
+_KNOWN = " A module that did not run is known by its parameters, or from setup."
 _DECLARED = "jaxreg.linen.COLLECTION in it, as in nn.scan(..., variable_axes={jaxreg.linen.COLLECTION: 0})"
 
 
@@ -124,8 +125,8 @@ class Pass:
             self._aside[name, key] = scalar if before is None else before + scalar
             return
         self.attempted[name, key] = bool(around)
-        if around and self._is_hidden(module, key):
-            raise RuntimeError(hidden(name))
+        if around:
+            self._check_before(module, name, key)
         if not module.sow(COLLECTION, key, scalar, jnp.add, lambda: jnp.zeros((), scalar.dtype)):
             raise RuntimeError(undeclared(name))
 
@@ -133,15 +134,18 @@ class Pass:
         """Whether a scope is the model's own, and of no lifted transform (nor of another model's ``apply``)."""
         return scope is not None and scope.debug_path == scope.path and scope.root is self._root
 
-    def _is_hidden(self, module: nn.Module, key: str) -> bool:
-        """Whether a lifted transform takes no notice of what earlier calls have sown, and will write over it."""
-        if self._root is None or module.get_variable(COLLECTION, key) is not None:
-            return False
-        first, *rest = (*module.path, key)
-        found = self._root.get_variable(COLLECTION, first)
-        for segment in rest:
-            found = found.get(segment) if isinstance(found, Mapping) else None
-        return found is not None
+    def _check_before(self, module: nn.Module, name: str, key: str) -> None:
+        """Refuses a lifted transform that takes no notice of what earlier calls have sown, or whose turns share it."""
+        before = module.get_variable(COLLECTION, key)
+        if before is not None and jnp.ndim(before):
+            raise RuntimeError(unstacked(name))
+        if before is None and self._root is not None:
+            first, *rest = (*module.path, key)
+            found = self._root.get_variable(COLLECTION, first)
+            for segment in rest:
+                found = found.get(segment) if isinstance(found, Mapping) else None
+            if found is not None:
+                raise RuntimeError(hidden(name))
 
     def _sown(self, module: nn.Module, name: str) -> dict[str, Any]:
         """What the module itself has sown so far."""
@@ -194,11 +198,14 @@ class Pass:
         kinds: dict[str, type | None] = {name: one.kind for name, one in seen.items() if one.kind is not DenseParams}
         own = {".".join(path): calls for path, calls in leaves(sown) if path[-1] != "__call__"}
         unrun = [name for name in paths(params) if name not in seen]
+        children = {joined(above, name): kind for above, one in seen.items() for name, kind in one.children}
+        kinds = {**kinds, **{n: kind for n, kind in children.items() if n not in kinds and kind is not DenseParams}}
         candidates = [Candidate((name,), (), kinds.get(name)) for name in dict.fromkeys([*kinds, *own, *unrun])]
+        skipped = [name for name in dict.fromkeys([*unrun, *children]) if name not in seen]
         scalars: dict[int, Scalars] = {}
         for site in self.sites:
             found = _of(site, [*aside, *_scalars(delivered)])
-            for name in chosen(site.target, candidates, bool(unrun), _TAP):
+            for name in chosen(site.target, candidates, skipped, _TAP, _KNOWN):
                 if name in own and name not in found and site.wants_sown(name):
                     found[name] = reduce(add, [site.penalty_of_sown(name, x) for x in calls(own[name])])
                 elif name not in found and site.target.missing == "error":

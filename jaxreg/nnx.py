@@ -85,7 +85,7 @@ def _complete(site: Site, entries: list[ModuleEntry], found: Scalars) -> Scalars
     candidates = [entry.candidate for entry in entries]
     known = {name for candidate in candidates for name in candidate.names}
     candidates += [Candidate((name,)) for name in found if name not in known]
-    for name in chosen(site.target, candidates, False, _TAP):
+    for name in chosen(site.target, candidates, (), _TAP):
         if name not in found and site.target.missing == "error":
             raise RuntimeError(silent(name, _TAP, _DECLARED))
     return found

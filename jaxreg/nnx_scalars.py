@@ -68,20 +68,23 @@ def add(module: Any, depth: int, number: int, name: str, scalar: Any) -> None:
 
 
 def take(module: Any, depth: int | None = None) -> Iterator[tuple[int, int, str, Any]]:
-    """Takes (pass, term, name, sum) of all that arrived, of one pass or of all."""
+    """Takes (pass, term, name, sum) of all that arrived in a pass; of all passes, what came out of transforms alone."""
+    for key, value in _homes.get((id(module), depth or 0), {}).items():
+        of, number, _, name = _parts(key)
+        yield of, number, name, value
     own = vars(module)
-    kept, home = dict(own[SCALARS].get_value()), _homes.get((id(module), depth or 0), {})
-    for key in dict.fromkeys([*home, *kept, *own[ADDED]]):
+    kept = dict(own[SCALARS].get_value())
+    for key in dict.fromkeys([*kept, *own[ADDED]]):
         of, number, loops, name = _parts(key)
         if depth in (None, of):
-            if key not in home and key not in kept:
+            if key not in kept:
                 raise RuntimeError(dropped(name))
-            value = kept.pop(key) if key in kept else home.pop(key)
+            value = kept.pop(key)
             if jnp.ndim(value) < loops:
                 raise RuntimeError(unstacked(name))
-            own[ADDED] = tuple(other for other in own[ADDED] if other != key)
-            own[SCALARS].set_value(kept)
             yield of, number, name, jnp.sum(value)
+    own[ADDED] = tuple(key for key in own[ADDED] if key in kept)
+    own[SCALARS].set_value(kept)
 
 
 def call(model: nnx.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

@@ -125,24 +125,42 @@ def joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def chosen(target: ActivationsTarget, candidates: Sequence[Candidate], skipped: bool, tap: str) -> list[str]:
+def chosen(
+    target: ActivationsTarget, candidates: Sequence[Candidate], skipped: Sequence[str], tap: str, known: str = ""
+) -> list[str]:
     """The names that a target selects after a pass.
 
-    Where modules may be missing, and the pass did skip some, a pattern that matches none of those that ran is no error.
+    ``skipped`` are the modules that did not run and of whose inside nothing is known: where modules may be missing, a
+    pattern that matches nothing is no error if it may mean something there. ``known`` ends the error's sentence.
     """
+    hint = f"A function (such as relu) is no module: name its result with {tap}."
+    hint += known if target.missing == "skip" else ""
     try:
         return [name for _, name in select_modules(target, candidates).chosen]
     except LookupError as error:
-        if target.missing != "skip" or not skipped or target.pattern is None:
-            hint = f"A function (such as relu) is no module: name its result with {tap}."
+        if target.missing != "skip" or target.pattern is None:
             raise LookupError(f"{error} {hint}") from None
     found: list[str] = []
     for pattern in target.pattern:
         try:
             found += [name for _, name in select_modules(replace(target, pattern=(pattern,)), candidates).chosen]
-        except LookupError:
-            continue
+        except LookupError as error:
+            if not any(_may_mean(pattern, path) for path in skipped):
+                raise LookupError(f"{error} {hint}") from None
     return list(dict.fromkeys(found))
+
+
+def _may_mean(pattern: Pattern, path: str) -> bool:
+    """Whether a pattern can match a name at or below a path."""
+    if not isinstance(pattern, str):
+        return True
+    segments = pattern.split(".")
+    for at, part in enumerate(path.split(".")):
+        if at < len(segments) and segments[at] == "**":
+            return True
+        if at >= len(segments) or not matcher(segments[at])(part):
+            return False
+    return True
 
 
 def silent(name: str, tap: str, variable: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,6 +11,7 @@ import pytest
 from flax import linen as nn
 from flax.linen import module as linen_module
 
+from jaxreg.linen import Tap
 from parity_tests.capture_table import covers
 from parity_tests.jax_only.common import X, close, l1_of, total
 from parity_tests.jax_only.linen_models import Block, Holder, Sower
@@ -120,6 +123,61 @@ def test_modules_that_did_not_run() -> None:
         l1_of("expert_*").apply(Experts(), variables, X, False)
     with pytest.raises(LookupError):
         l1_of("expert_2", missing="skip").apply(Experts(), variables, X)
+
+
+class Chosen(nn.Module):
+    """Two names without parameters, of which a flag chooses, and a block that may not run; all of setup."""
+
+    def setup(self) -> None:
+        self.left = Tap()
+        self.right = Tap()
+        self.block = Block()
+
+    def __call__(self, x: Any, block: bool = False) -> Any:
+        return self.left(self.block(x) if block or self.is_initializing() else x)
+
+
+def test_a_skipped_module_without_parameters_is_known_from_setup() -> None:
+    """Under missing='skip' it costs 0, otherwise it is the error of a module that did not run; a typo is neither."""
+    variables = Chosen().init(KEY, X)
+    close(l1_of("*", missing="skip").apply(Chosen(), variables, X)[1].total, total(X))
+    assert l1_of("right", missing="skip").apply(Chosen(), variables, X)[1].total == 0
+    assert l1_of(("right", "block.act"), missing="skip").apply(Chosen(), variables, X)[1].total == 0
+    with pytest.raises(RuntimeError, match=r"\('right',\).*missing='skip'"):
+        l1_of("right").apply(Chosen(), variables, X)
+    with pytest.raises(LookupError) as caught:
+        l1_of("rigth", missing="skip").apply(Chosen(), variables, X)
+    assert str(caught.value) == (
+        "activations: pattern must be a pattern that matches the name of a module; got 'rigth'. Nearest names: "
+        "'right'. A function (such as relu) is no module: name its result with jaxreg.linen.Tap. A module that did not "
+        "run is known by its parameters, or from setup."
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("block.act", True),
+        ("*.act", True),
+        ("**.deep", True),
+        ("block.dense.inner", True),
+        (re.compile("block.*t"), True),
+        ("blok.act", False),
+        ("left.act.*", False),
+        ("*k", True),
+        ("?", False),
+    ],
+    ids=str,
+)
+def test_only_what_did_not_run_may_hold_what_is_not_found(pattern: Any, meant: bool) -> None:
+    """A pattern that can mean something inside a module that was skipped is no typo; any other that fails is."""
+    variables = Chosen().init(KEY, X)
+    call = partial(l1_of(pattern, missing="skip").apply, Chosen(), variables, X)
+    if meant:
+        assert call()[1].total == 0
+    else:
+        with pytest.raises(LookupError):
+            call()
 
 
 @covers("an exception in forward", "linen")

@@ -83,14 +83,34 @@ def test_a_pass_inside_a_pass() -> None:
 
 
 @covers("a transform that knows no modules", "linen", "RuntimeError: the transforms that do")
-def test_jax_transforms_inside_a_model_are_refused() -> None:
+@pytest.mark.parametrize("transform", [jax.checkpoint, jax.vmap, lambda f: jax.grad(lambda v: f(v).sum())])
+def test_jax_transforms_inside_a_model_are_refused(transform: Any) -> None:
     """jax's own transforms around a module's call cannot hand a penalty out; the error names those that can."""
 
     class Raw(nn.Module):
         @nn.compact
         def __call__(self, x: Any) -> Any:
             tap = Tap(name="act")
-            return jax.checkpoint(lambda v: tap(nn.relu(v)))(x)
+            return transform(lambda v: tap(nn.relu(v)))(x)
 
-    with pytest.raises(RuntimeError, match=r"because jax's own know no modules; got 'a leak'\. Use nn\.remat"):
+    with pytest.raises(RuntimeError) as caught:
         REG.apply(Raw(), {}, X)
+    assert str(caught.value) == (
+        "Regularizer.apply: a selected module must be called inside linen's own transforms, because jax's own know no "
+        "modules; got 'a leak'. Use nn.remat, nn.scan, nn.vmap, nn.jit; or name what the transform returns with "
+        "jaxreg.linen.Tap."
+    )
+
+
+def test_a_leak_of_the_models_own_stays_its_own() -> None:
+    """A tracer that the model itself lets escape is not called one of ours."""
+    kept: list[Any] = []
+
+    class Leaking(nn.Module):
+        @nn.compact
+        def __call__(self, x: Any) -> Any:
+            jax.jit(lambda v: kept.append(v + 1))(x)
+            return Tap(name="act")(x) + kept[0]
+
+    with pytest.raises(jax.errors.UnexpectedTracerError):
+        REG.apply(Leaking(), {}, X)
