@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 PACKAGES = ("jaxreg", "parity_tests", "torchreg")
-EXTRAS = {"all", "bench", "docs", "examples", "jax", "test", "torch", "yaml"}
+EXTRAS = {"all", "bench", "docs", "examples", "jax", "recipes", "test", "torch", "yaml"}
 
 
 def files_of(checkout: Path) -> set[str]:
