@@ -12,6 +12,7 @@ from .vocabulary import Argument
 
 _BOUND = re.compile(r"(>=|<=|>|<) (-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
 _KEYWORDS = {">=": "minimum", "<=": "maximum", ">": "exclusiveMinimum", "<": "exclusiveMaximum"}
+_NUMBERS = re.compile(r"-?\d+(?:\.\d+)?(?:(?:, | or )-?\d+(?:\.\d+)?)+")
 _NO_WORD = "\N{WHITE QUESTION MARK ORNAMENT}"
 
 
@@ -32,10 +33,16 @@ def refusals(make: Callable[..., Any], arguments: tuple[Argument, ...]) -> dict[
     return found
 
 
-def bounds(expected: str) -> dict[str, float]:
-    """The keywords of JSON Schema for a text such as ``a number > 0 and < 0.5``."""
-    found = {_KEYWORDS[sign]: float(number) for sign, number in _BOUND.findall(expected)}
-    return {keyword: int(number) if number.is_integer() else number for keyword, number in found.items()}
+def bounds(expected: str) -> dict[str, Any]:
+    """The keywords of JSON Schema for a text such as ``a number > 0 and < 0.5``, or ``1 or 2``."""
+    if _NUMBERS.fullmatch(expected):
+        return {"enum": list(map(_shortest, re.findall(r"[-.\d]+", expected)))}
+    return {_KEYWORDS[sign]: _shortest(number) for sign, number in _BOUND.findall(expected)}
+
+
+def _shortest(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def choices(expected: str) -> list[str]:
