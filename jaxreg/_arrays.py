@@ -112,12 +112,12 @@ def magnitude(x: Array, within: tuple[int, ...], least: float = 0.0) -> Array:
     return jnp.clip(largest / jnp.frexp(largest)[0], max(4 * tiny, least), 0.25 / tiny)
 
 
-def norm(x: Array, within: tuple[int, ...]) -> Array:
+def norm(x: Array, within: tuple[int, ...], least: float = 0.0) -> Array:
     """The 2-norm over some axes: 0 with gradient 0 at a zero group, right for any magnitude the dtype can hold.
 
     The gradient of ``jnp.linalg.norm`` is NaN at zero, and its square overflows where the norm does not.
     """
-    scale = magnitude(x, within)
+    scale = magnitude(x, within, least)
     root = safe_sqrt(total((x / scale) ** 2, within))
     return root * scale.squeeze(within)
 

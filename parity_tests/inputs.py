@@ -64,6 +64,47 @@ def unit(rng: np.random.Generator, shape: Shape, scales: Scales) -> Array:
     return rng.uniform(0.05, 0.95, size=shape)
 
 
+def _turned(shape: Shape, entries: Callable[[int, int], Array]) -> Array:
+    """An array of a shape from a matrix that is not taller than wide, and its transpose where it must be taller."""
+    rows, columns = (shape[0], int(np.prod(shape[1:]))) if shape else (1, 1)
+    matrix = entries(min(rows, columns), max(rows, columns))
+    return (matrix if rows <= columns else matrix.T).reshape(shape)
+
+
+def isometry(rng: np.random.Generator, shape: Shape, scales: Scales) -> Array:
+    """A signed permutation, wide or tall: every singular value is exactly 1."""
+
+    def entries(rows: int, columns: int) -> Array:
+        x = np.zeros((rows, columns))
+        x[np.arange(rows), rng.permutation(columns)[:rows]] = rng.choice([-1.0, 1.0], size=rows)
+        return x
+
+    return _turned(shape, entries)
+
+
+def repeated(rng: np.random.Generator, shape: Shape, scales: Scales) -> Array:
+    """The first half of the rows of a signed permutation times 4: two singular values, both repeated exactly."""
+    x = isometry(rng, shape, scales)
+    return x * np.where(np.arange(len(x)) < (len(x) + 1) // 2, 4.0, 1.0).reshape(-1, *(1,) * (x.ndim - 1))
+
+
+def rank_one(rng: np.random.Generator, shape: Shape, scales: Scales) -> Array:
+    """Products of small integers: all singular values but one are exactly 0."""
+    return _turned(shape, lambda rows, columns: np.outer(rng.integers(1, 4, rows), rng.integers(-3, 0, columns)) / 1.0)
+
+
+def near_singular(rng: np.random.Generator, shape: Shape, scales: Scales) -> Array:
+    """The last row is the first but for a 64th: one singular value is far below the others, and not 0."""
+
+    def entries(rows: int, columns: int) -> Array:
+        x = rng.standard_normal((rows, columns))
+        if rows > 1:
+            x[-1] = x[0] + x[-1] / 64
+        return x
+
+    return _turned(shape, entries)
+
+
 def scaled(by: str) -> Callable[[np.random.Generator, Shape, Scales], Array]:
     """Normal numbers kept off zero, multiplied by one of the dtype's scales."""
 
@@ -96,9 +137,13 @@ CLASSES: dict[str, InputClass] = {
     "empty-last": InputClass(normal, reshape=lambda shape: (*shape[:-1], 0)),
     "one": InputClass(normal, reshape=lambda shape: (1,) * len(shape)),
     "unit": InputClass(unit),
+    "repeated": InputClass(repeated),
+    "isometry": InputClass(isometry),
+    "rank-one": InputClass(rank_one),
+    "near-singular": InputClass(near_singular),
 }
 
-SPECIAL = ("unit",)
+SPECIAL = ("unit", "repeated", "isometry", "rank-one", "near-singular")
 """Classes that only the penalties meet which name them."""
 
 

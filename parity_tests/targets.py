@@ -30,6 +30,7 @@ TARGETS: tuple[Target, ...] = (
     Target("conv", ("out", "in", "k0", "k1"), (6, 5, 3, 2), named=False),
     Target("wide", ("out", "in"), (4, 9)),
     Target("row", ("out", "in"), (1, 5)),
+    Target("column", ("out", "in"), (5, 1)),
     Target("bias", ("out",), (7,), named=False),
     Target("scalar", (), (), named=False),
     Target("sequence", ("sample", "p0", "feature"), (4, 3, 5)),

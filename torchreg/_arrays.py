@@ -130,12 +130,12 @@ def magnitude(x: Tensor, within: tuple[int, ...], least: float = 0.0) -> Tensor:
     return (largest / torch.frexp(largest).mantissa).clamp(max(4 * tiny, least), 0.25 / tiny)
 
 
-def norm(x: Tensor, within: tuple[int, ...]) -> Tensor:
+def norm(x: Tensor, within: tuple[int, ...], least: float = 0.0) -> Tensor:
     """The 2-norm over some axes: 0 with gradient 0 at a zero group, right for any magnitude the dtype can hold.
 
     ``torch.linalg.vector_norm`` is not used: on the CPU it accumulates naively (0.6 % off at ten million elements).
     """
-    scale = magnitude(x, within)
+    scale = magnitude(x, within, least)
     root = safe_sqrt(total((x / scale) ** 2, within))
     return root * (scale.squeeze(within) if within else scale)
 
