@@ -68,8 +68,8 @@ def made(model: Any) -> tuple[Any, Any]:
 def equal(model: Any, by_hand: Callable[[Any, Any], Any], *terms: Any) -> None:
     """Value and gradient with respect to every variable are those of ``by_hand(variables, x)``."""
     (variables, x), reg = made(model), Regularizer(*terms)
-    due, slopes = jax.value_and_grad(by_hand)(variables, x)
-    got, ours = jax.value_and_grad(lambda v: reg.apply(model, v, x)[1].total)(variables)
+    due, slopes = jax.jit(jax.value_and_grad(by_hand))(variables, x)
+    got, ours = jax.jit(jax.value_and_grad(lambda v: reg.apply(model, v, x)[1].total))(variables)
     assert abs(got - due) <= TOLERANCE * abs(due)
     assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(slopes)) > 0
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(slopes), strict=True):
@@ -241,7 +241,7 @@ def test_10_one_object_before_training_one_term_in_the_loss() -> None:
     for _ in range(3):
         values = []
         for model, optimizer, loss in zip(models, optimizers, (ours, by_hand), strict=True):
-            value, slopes = nnx.value_and_grad(loss)(model)
+            value, slopes = nnx.jit(nnx.value_and_grad(loss))(model)
             optimizer.update(model, slopes)
             values.append(float(value))
         assert abs(values[0] - values[1]) <= TOLERANCE * values[1]

@@ -158,8 +158,8 @@ def _named(name: str) -> Callable[..., bool]:
 
 
 def _differentiated(jax: Any, loss: Callable[..., Any], x: Array) -> Figures:
-    """Value and gradient."""
-    value, gradient = jax.value_and_grad(loss)(jax.numpy.asarray(x))
+    """Value and gradient, under ``jax.jit``."""
+    value, gradient = jax.jit(jax.value_and_grad(loss))(jax.numpy.asarray(x))
     assert value.dtype == gradient.dtype == np.float64
     return Figures(value.item(), np.asarray(gradient))
 
