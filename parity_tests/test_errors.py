@@ -14,7 +14,8 @@ EVERY_FRAMEWORK = pytest.mark.parametrize("framework", PACKAGES)
 NUMBER = "a finite number >= 0"
 GROUPED = ("GroupLasso", "SparseGroupLasso", "ExclusiveLasso", "GroupLinf", "GroupHoyerSquare")
 RATIOS = ("Hoyer", "HoyerSquare", "GroupHoyerSquare")
-SINGLE: dict[str, str] = dict.fromkeys(("L1", "L2", "L2Norm", "LinfNorm", "Orthogonal", *GROUPED, *RATIOS), "strength")
+MATRICES = ("Orthogonal", "CosineOrthogonal", "MutualCoherence", "SpectralNorm", "Nuclear", "SpectralIsometry")
+SINGLE: dict[str, str] = dict.fromkeys(("L1", "L2", "L2Norm", "LinfNorm", *MATRICES, *GROUPED, *RATIOS), "strength")
 COEFFICIENTS = [*SINGLE.items(), ("ElasticNet", "l1"), ("ElasticNet", "l2"), *((name, "eps") for name in RATIOS)]
 CONSTRUCTIONS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     *(
@@ -25,6 +26,7 @@ CONSTRUCTIONS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
             (-1, ValueError),
             (float("nan"), ValueError),
             (float("inf"), ValueError),
+            (10**400, ValueError),
             ("0.1", TypeError),
             (None, TypeError),
             (True, TypeError),

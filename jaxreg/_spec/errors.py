@@ -16,9 +16,7 @@ def sentence(where: str, argument: str, expected: str, actual: object, hint: str
 def coefficient(where: str, argument: str, value: Any, *, positive: bool = False) -> float:
     """A finite Python number >= 0 (> 0 with ``positive``), as a float."""
     expected = f"a finite number {'> 0' if positive else '>= 0'}"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(sentence(where, argument, expected, value))
-    number = float(value)
+    number = _real(where, argument, expected, value)
     if not math.isfinite(number) or number < 0 or (positive and number == 0):
         raise ValueError(sentence(where, argument, expected, value))
     return number
@@ -26,21 +24,29 @@ def coefficient(where: str, argument: str, value: Any, *, positive: bool = False
 
 def number(where: str, argument: str, value: Any) -> float:
     """A finite Python number of either sign, as a float."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(sentence(where, argument, "a finite number", value))
-    if not math.isfinite(float(value)):
+    number = _real(where, argument, "a finite number", value)
+    if not math.isfinite(number):
         raise ValueError(sentence(where, argument, "a finite number", value))
-    return float(value)
+    return number
 
 
 def fraction(where: str, argument: str, value: Any, *, below: float = 1.0) -> float:
     """A Python number > 0 and below a bound, as a float."""
     expected = f"a number > 0 and < {below:g}"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(sentence(where, argument, expected, value))
-    if not 0 < float(value) < below:
+    number = _real(where, argument, expected, value)
+    if not 0 < number < below:
         raise ValueError(sentence(where, argument, expected, value))
-    return float(value)
+    return number
+
+
+def _real(where: str, argument: str, expected: str, value: Any) -> float:
+    """A real number as a float; one beyond the range of floats is infinite."""
+    if isinstance(value, bool) or not isinstance(value, float | int | Real):  # the common types first: Real is slow
+        raise TypeError(sentence(where, argument, expected, value))
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def positive_integer(where: str, argument: str, value: Any) -> int:
