@@ -19,12 +19,11 @@ from ._spec.select import select_params
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term, missing_mask
 from .hooks import Site
+from .lost import UNREAD_PASSES, check_mapped, check_whole, in_backward, lost_gradient, unread, vmaps
 from .outputs import pick
 from .result import Penalties, Scalars, Values, assemble, bind
 from .saved import Watch, protect, saving
 from .stored import check_padded, whole
-
-UNREAD_PASSES = 64
 
 
 class Tap(nn.Module):
@@ -56,7 +55,7 @@ class Tape:
         sites = hooks.sites(terms, model)
         self._sites = [site for _, found in sites for site in found]
         self.recording = self._had_gradients = False
-        self._depth = self._passes = 0
+        self._depth = self._passes = self._vmaps = 0
         self._pending: dict[int, Tensor] = {}
         self._committed: dict[int, Tensor] = {}
         self._watches: list[Watch] = []
@@ -116,18 +115,20 @@ class Tape:
         self.detach()
 
     def begin(self, root: nn.Module) -> None:
+        check_whole(root)
         if self._depth and not hooks.is_nested(root):
             self._depth = 0
         self._depth += 1
         if self._depth == 1:
             self._settle()
             self._pending = {}
-            self._had_gradients = torch.is_grad_enabled()
-            self.recording = self._always or (self._had_gradients and not _in_backward())
+            self._had_gradients, self._vmaps = torch.is_grad_enabled(), vmaps()
+            self.recording = self._always or (self._had_gradients and not in_backward())
 
     def record(self, site: Site, module: nn.Module, value: Any) -> None:
         if self._had_gradients and not torch.is_grad_enabled():
-            raise RuntimeError(_lost_gradient(site.name))
+            raise RuntimeError(lost_gradient(site.name))
+        check_mapped(site.name, self._vmaps)
         target, primary = site.target, site.owner.primary if site.target.of == "output" else None
         x = whole(pick(site.name, target.of, value, target.index, primary))
         known = target.index is None or target.index == (primary if target.of == "output" else 0)
@@ -147,7 +148,7 @@ class Tape:
             return
         self._passes += 1
         if self._passes >= UNREAD_PASSES:
-            raise RuntimeError(_unread())
+            raise RuntimeError(unread())
         for key, value in self._pending.items():
             earlier = self._committed.get(key)
             self._committed[key] = value if earlier is None else earlier + value
@@ -215,19 +216,3 @@ def _parameters(terms: tuple[Term, ...], model: nn.Module) -> list[dict[str, wal
         {name: entries[i] for i, name in select_params(target, candidates).chosen} if target else {}
         for target in targets
     ]
-
-
-def _in_backward() -> bool:
-    """Whether a backward pass is under way: what calls the root then is the recomputation of a checkpoint."""
-    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
-
-
-def _lost_gradient(name: str) -> str:
-    hint = "Use checkpoint(..., use_reentrant=False), or torchreg.inject, or move the module out of no_grad."
-    expected = f"enabled at {name!r}, because they were when the pass began"
-    return sentence("activations", "gradients", expected, "disabled", hint)
-
-
-def _unread() -> str:
-    hint = "Call tape.penalty() after each step, or tape.detach()."
-    return sentence("Tape", "passes", f"fewer than {UNREAD_PASSES} between two reads", UNREAD_PASSES, hint)

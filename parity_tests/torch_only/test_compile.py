@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -131,6 +132,21 @@ def test_code_compiled_without_hooks_is_not_reused() -> None:
     function(X)
     compiled(X)
     assert tape._passes == 0
+
+
+@covers("attached to a compiled model that has a tape", "torch")
+@pytest.mark.parametrize("kinds", [("output", "input"), ("input", "output"), ("output", "output")])
+def test_a_tape_that_comes_later_is_heard(kinds: tuple[Any, Any]) -> None:
+    """A second tape on the same module, of the other kind too, where a zero would be silent."""
+    model = Net()
+    with l1_of("act", of=kinds[0]).attach(model) as first:
+        compiled = torch.compile(model, backend="eager")
+        compiled(X)
+        expected = first.penalty()
+        with l1_of("act", of=kinds[1], missing="skip").attach(model) as second:
+            compiled(X)
+            equal(first.penalty(), expected)
+            equal(second.penalty(), l1(model.a(X) if kinds[1] == "input" else model.act(model.a(X))))
 
 
 def test_two_attached_models_of_one_class_do_not_share_a_tape() -> None:

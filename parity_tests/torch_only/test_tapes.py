@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import torch
@@ -72,3 +73,19 @@ def test_run_time_values_hold_for_the_passes_inside() -> None:
             equal(read(tape), 2 * hidden[:3].sum())
             raise ZeroDivisionError
         equal(read(tape), hidden.sum())
+
+
+@covers("replicas in threads (`DataParallel`)", "torch", "RuntimeError: DistributedDataParallel")
+def test_a_replica_is_refused() -> None:
+    """DataParallel runs replicas, hooks and all, in threads of one process: the first one's call is an error."""
+    model = Net()
+    with l1_of().attach(model) as tape:
+        replica: Any = model._replicate_for_data_parallel()
+        with pytest.raises(RuntimeError) as caught:
+            replica(X)
+        assert str(caught.value) == (
+            "Tape: model must be no replica of torch.nn.DataParallel; got 'Net'. Use "
+            "torch.nn.parallel.DistributedDataParallel, one process for each device."
+        )
+        nn.DataParallel(model)(X)  # without several devices it makes none
+        assert tape.penalty() == l1(model.act(model.a(X)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 
 from parity_tests.capture_table import covers
-from parity_tests.torch_only.common import Net, X, equal, gradients, task
+from parity_tests.torch_only.common import Net, X, equal, gradients, l1, task
 from torchreg import L1, L2, Regularizer, activations, params
 
 REG = Regularizer(L1(1.0).on(activations("a", per="batch"), name="a"), L2(1.0).on(params(), name="p"))
@@ -82,3 +84,72 @@ def test_second_order_through_a_pass() -> None:
         return torch.autograd.grad(first.square().sum(), x)[0]
 
     equal(second(reg.apply(model, x)[1].total), second(model.act(model.a(x)).square().sum()))
+
+
+class Inside(nn.Module):
+    """A layer under a function that the model itself runs."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.layer = nn.Linear(4, 4, dtype=torch.float64)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.layer, x)
+
+
+LAYER = Regularizer(L1(1.0).on(activations("layer", per="batch", layout=("sample", "feature")), name="layer"))
+
+
+@covers("a gradient inside the model", "torch")
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda layer, x: grad(lambda v: layer(v).sum())(x),
+        lambda layer, x: torch.func.vjp(layer, x)[0],
+        lambda layer, x: jvp(layer, (x,), (x,))[0],
+    ],
+    ids=["grad", "vjp", "jvp"],
+)
+def test_autodiff_inside_the_model_counts_once(function: Any) -> None:
+    """Value and gradient of the plain layer: what is differentiated inside is heard once."""
+    model = Inside(function)
+    expected = gradients(model, l1(model.layer(X)))
+    with LAYER.attach(model) as tape:
+        for _ in range(2):
+            model(X)
+            equal(gradients(model, tape.penalty()), expected)
+            equal(gradients(model, LAYER.apply(model, X)[1].total), expected)
+            tape.penalty()
+
+
+@covers("a transform that knows no modules", "torch", "RuntimeError: `apply` inside, or `Tap`")
+def test_a_vmap_inside_the_model_is_an_error() -> None:
+    """What it measures could not leave it; a model that is mapped as a whole is another matter."""
+    model = Inside(lambda layer, x: vmap(layer)(x))
+    for call in (lambda: LAYER.attach(model) and model(X), lambda: LAYER.apply(model, X)):
+        with pytest.raises(RuntimeError) as caught:
+            call()
+        assert str(caught.value) == (
+            "activations: 'layer' must be called outside of torch.func.vmap, as the model is; got 'inside'. Call "
+            "Regularizer.apply inside the function that is mapped, or name what vmap returns with torchreg.Tap."
+        )
+
+
+@covers("a gradient rule of the model's own", "torch", "RuntimeError: `Tap`, or `inject`")
+def test_a_module_inside_a_function_with_its_own_backward_is_an_error() -> None:
+    """Its forward runs without gradients, so that the penalty would have a value and no gradient."""
+
+    class Ruled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor, layer: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+            return layer(x)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+            return gradient, None
+
+    model = Inside(lambda layer, x: Ruled.apply(x, layer))
+    with pytest.raises(RuntimeError, match="gradients must be enabled at 'layer'"):
+        LAYER.apply(model, X.clone().requires_grad_())
