@@ -28,6 +28,5 @@ ENTRIES = (
     Entry((config("LogSum", strength=0.3, eps=0.03),), anywhere, UNBOUNDED),
     Entry((config("StudentT", strength=0.3, scale=0.6),), anywhere, UNBOUNDED, smooth=True),
     Entry((config("TransformedL1", strength=0.3, a=0.7),), anywhere, BOUNDED),
-    # 4 * strength * scale < 1, so that the gradient is below the normal numbers where the exponential within it is.
     Entry((config("TanhL1", strength=0.3, scale=0.7),), anywhere, BOUNDED),
 )

@@ -60,7 +60,7 @@ class Lp(Elementwise):
         if self.p < 2 and self.p != 1:
             coefficient(f"Lp with p = {self.p!r}", "eps", self.eps, positive=True)
         try:
-            self.eps ** (self.p / 2)
+            math.pow(self.eps, self.p / 2)
         except OverflowError:
             raise ValueError(sentence("Lp", "eps", "such that eps ** (p / 2) is finite", self.eps)) from None
 
@@ -76,7 +76,8 @@ class Lp(Elementwise):
 
     def _smooth(self, x: Tensor) -> Tensor:
         logs = torch.log1p(ratio(x, math.sqrt(self.eps)) ** 2)
-        return self.eps ** (self.p / 2) * torch.expm1(self.p / 2 * logs)
+        half = torch.tanh(self.p / 4 * logs)
+        return 2.0 * self.eps ** (self.p / 2) * (half / (1.0 - half))  # expm1, of which a compiler may make exp - 1
 
     def _power(self, x: Tensor) -> Tensor:
         root = abs0(x) * torch.sqrt(1.0 + (1.0 / ratio(x, math.sqrt(self.eps))) ** 2)
