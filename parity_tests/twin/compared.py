@@ -75,8 +75,10 @@ def compare(
         ValueError: an argument has a wrong value, or the outputs cannot be compared without ``output``.
     """
     _check(weights, train, optimizer, rate, steps, dtype)
-    with precision(dtype):
-        torch, flax, traces = prepare(Sides(torch_model, flax_model), variables, batch, dtype, train, output)
+    regularizers = regularizers_of(regularizer, patterns or {})
+    with precision(dtype) as wide:
+        models = Sides(torch_model, flax_model)
+        torch, flax, traces = prepare(models, variables, batch, dtype, train, output, wide)
         if len(traces[0].outputs) != len(traces[1].outputs) or not traces[0].outputs:
             counts = tuple(len(trace.outputs) for trace in traces)
             expected = "given where the models do not return equally many floating arrays, at least one"
@@ -153,7 +155,7 @@ def _training_rows(
     before: dict[str, np.ndarray] = torch.arrays()
     ours = torch.run(regularizers.torch, losses.torch)
     theirs = flax.run(regularizers.flax, losses.flax)
-    yield from penalty_rows(ours, theirs, bound)
+    yield from penalty_rows(made, ours, theirs, bound)
     yield loss_row(ours, theirs, bound)
     held = made.held(before, flax.arrays())
     yield from gradient_rows(made, ours, theirs, held, dtype, bound)

@@ -38,10 +38,8 @@ def _regularizer(side: str, given: Any) -> Any:
         return given
     if isinstance(given, Mapping):
         return package.Regularizer.from_dict(given)
-    expected = (
-        f"Sides of a torchreg.Regularizer and a jaxreg.Regularizer, a config, or Sides of configs; {side}'s is not"
-    )
-    raise TypeError(sentence("compare", "regularizer", expected, given))
+    expected = f"a {package.__name__}.Regularizer or a config, or Sides of one for each side"
+    raise TypeError(sentence("compare", f"the regularizer for {side}", expected, given))
 
 
 def _renamed(value: Any, patterns: Mapping[str, str], unused: set[str], key: str = "") -> Any:

@@ -15,17 +15,18 @@ from jax.core import Tracer
 from torchreg._spec.errors import sentence
 
 from .sides import Inputs, converted, leaves
-from .traces import Layer, Pass, Trace
+from .traces import Layer, Pass, Trace, numbers
 
 Loss = Callable[[Any], Any]
 Arrays = dict[str, Any]
 
 
 @contextmanager
-def precision(dtype: str) -> Iterator[None]:
-    """JAX in a dtype, its matrix products unabridged; outside nothing is set."""
+def precision(dtype: str) -> Iterator[bool]:
+    """JAX in a dtype, its matrix products unabridged; outside nothing is set. Gives whether float64 was on before."""
+    before = bool(jax.config.jax_enable_x64)
     with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
-        yield
+        yield before
 
 
 class FlaxSide:
@@ -103,8 +104,7 @@ class FlaxSide:
         step = jax.jit(jax.value_and_grad(self._objective(regularizer, loss), has_aux=True))
         (value, penalties), slopes = step(self._params)
         gradients = {name: np.asarray(slope) for name, slope in slopes.items()}
-        terms = {} if penalties is None else {name: float(value) for name, value in penalties.terms.items()}
-        return Pass(float(value), 0.0 if penalties is None else float(penalties.total), terms, gradients)
+        return Pass(float(value), *numbers(penalties), gradients)
 
     def train(
         self, regularizer: Any, loss: Loss | None, optimizer: str, rate: float, steps: int, held: dict[str, np.ndarray]
@@ -164,14 +164,16 @@ def default_loss(outputs: list[Any]) -> Any:
     return jnp.stack(losses).sum()
 
 
-def flax_side(model: Any, variables: Any, batch: Inputs, dtype: str, train: bool, select: Loss | None) -> FlaxSide:
-    """The side for a linen or an nnx module."""
+def flax_side(
+    model: Any, variables: Any, batch: Inputs, dtype: str, train: bool, select: Loss | None, wide: bool
+) -> FlaxSide:
+    """The side for a linen or an nnx module; ``wide`` says whether the caller's own JAX knows float64."""
     from flax import linen, nnx
 
     if isinstance(model, linen.Module):
         from .linen_side import LinenSide
 
-        return LinenSide(model, variables, batch, dtype, select)
+        return LinenSide(model, variables, batch, dtype, select, wide)
     if isinstance(model, nnx.Module):
         if variables is not None:
             raise TypeError(sentence("compare", "variables", "None for an nnx module, which holds its own", "a tree"))

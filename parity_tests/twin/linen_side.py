@@ -13,7 +13,7 @@ from flax.core import meta, unfreeze
 from torchreg._spec.errors import sentence
 
 from .flax_side import Arrays, FlaxSide, Loss, primary, seen, widened
-from .sides import Inputs
+from .sides import Inputs, converted
 from .traces import Call, Layer, Trace
 
 _NO_PARAMETERS = ("intermediates", "losses", "metrics")
@@ -22,12 +22,13 @@ _NO_PARAMETERS = ("intermediates", "losses", "metrics")
 class LinenSide(FlaxSide):
     """A linen module; without variables those of its own ``init``."""
 
-    def __init__(self, model: linen.Module, variables: Any, batch: Inputs, dtype: str, select: Loss | None) -> None:
+    def __init__(
+        self, model: linen.Module, variables: Any, batch: Inputs, dtype: str, select: Loss | None, wide: bool
+    ) -> None:
         super().__init__(batch, dtype, select)
         self.model = model
         if variables is None:
-            keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
-            variables = jax.jit(lambda: model.init(keys, *self.args, **self.kwargs))()
+            variables = _initialised(model, batch, wide)
         self._paths: dict[str, tuple[str, tuple[str, ...]]] = {}
         for collection, tree in unfreeze(meta.unbox(variables)).items():
             if collection not in _NO_PARAMETERS:
@@ -107,3 +108,11 @@ def _inner(module: Any) -> list[Any]:
     else:
         return []
     return [inner for inner in found if inner.scope is not None]
+
+
+def _initialised(model: linen.Module, batch: Inputs, wide: bool) -> Any:
+    """The variables that the caller's own ``init`` would give, in the dtypes that it would give them."""
+    with jax.enable_x64(wide):
+        given = converted(tuple(batch), "float64" if wide else "float32", jnp.asarray)
+        keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
+        return jax.jit(lambda: model.init(keys, *given[0], **given[1]))()

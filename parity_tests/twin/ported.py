@@ -13,12 +13,12 @@ from .traces import Trace
 
 
 def prepare(
-    models: Sides, variables: Any, batch: Any, dtype: str, train: bool, select: Any
+    models: Sides, variables: Any, batch: Any, dtype: str, train: bool, select: Any, wide: bool
 ) -> tuple[TorchSide, FlaxSide, tuple[Trace, Trace]]:
     """Both sides, run once."""
     batches, selects = both(batch), both(select)
     torch = TorchSide(models.torch, inputs(batches.torch), dtype, train, selects.torch)
-    flax = flax_side(models.flax, variables, inputs(batches.flax), dtype, train, selects.flax)
+    flax = flax_side(models.flax, variables, inputs(batches.flax), dtype, train, selects.flax, wide)
     return torch, flax, (torch.trace(), flax.trace(abstract=True))
 
 
@@ -45,8 +45,9 @@ def port(
     Raises:
         PortError: a parameter has no place, or the layers cannot be paired.
     """
-    with precision("float64"):
-        torch, flax, traces = prepare(Sides(torch_model, flax_model), variables, batch, "float64", False, None)
+    with precision("float64") as wide:
+        models = Sides(torch_model, flax_model)
+        torch, flax, traces = prepare(models, variables, batch, "float64", False, None, wide)
         made = plan(torch, flax, traces, names or {}, ignore)
         refuse_leftovers(made)
         flax.load(made.ported(torch.arrays(), flax.arrays()))

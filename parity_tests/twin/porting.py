@@ -72,7 +72,9 @@ class Plan:
         theirs = {zero.name: np.zeros_like(flax[zero.name]) for zero in self.zeros if zero.side == "flax"}
         for move in self.moves:
             for source in move.place.sources[1:] if move.place.summed else ():
-                ours[source] = np.zeros_like(arrays[source])
+                numbers = numbered(arrays[source])
+                factor = ours.setdefault(source, np.ones_like(arrays[source]))
+                ours[source] = np.where(np.isin(numbers, move.place.share(source, numbers)), 0.0, factor)
         for zero in self.zeros:
             if zero.side == "torch":
                 factor = ours.setdefault(zero.name, np.ones_like(arrays[zero.name]))
@@ -153,7 +155,9 @@ def _move(made: Plan, place: Place, pair: Pair | None, ours: Any, theirs: Any, u
         uses[source] += counts
     if place.summed:
         sources = " and ".join(place.sources)
-        made.notes.append((f"torch: {sources}", "summed in flax: in training the first moves and the rest is held"))
+        made.notes.append(
+            (f"torch: {sources} as {place.target}", "summed in flax: in training the first moves and the rest is held")
+        )
     made.moves.append(Move(place, pair, shape))
 
 

@@ -14,7 +14,7 @@ from torchreg._spec.errors import sentence
 
 from .rules_recurrent import parts
 from .sides import Inputs, converted, leaves
-from .traces import Call, Layer, Pass, Trace
+from .traces import Call, Layer, Pass, Trace, numbers
 
 Loss = Callable[[Any], Any]
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
@@ -140,8 +140,7 @@ class TorchSide:
             name: np.zeros(tuple(parameter.shape)) if slope is None else _numpy(slope)
             for (name, parameter), slope in zip(named.items(), slopes, strict=True)
         }
-        terms = {} if penalties is None else {name: float(value.item()) for name, value in penalties.terms.items()}
-        return Pass(value.item(), 0.0 if penalties is None else penalties.total.item(), terms, gradients)
+        return Pass(value.item(), *numbers(penalties), gradients)
 
     def train(
         self, regularizer: Any, loss: Loss | None, optimizer: str, rate: float, steps: int, held: dict[str, np.ndarray]

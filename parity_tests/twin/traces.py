@@ -75,9 +75,21 @@ class Trace:
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass with its penalties and gradients."""
+    """One pass with its penalties (by term, and by term and path) and gradients."""
 
     loss: float
     total: float
     terms: dict[str, float]
+    layers: dict[str, dict[str, float]]
     gradients: dict[str, np.ndarray]
+
+
+def numbers(penalties: Any) -> tuple[float, dict[str, float], dict[str, dict[str, float]]]:
+    """Total, terms and paths of what a regularizer gave, as Python numbers; of nothing, zeros."""
+    if penalties is None:
+        return 0.0, {}, {}
+    terms = {name: float(value.item()) for name, value in penalties.terms.items()}
+    layers = {
+        name: {path: float(value.item()) for path, value in found.items()} for name, found in penalties.layers.items()
+    }
+    return float(penalties.total.item()), terms, layers

@@ -35,18 +35,37 @@ from .traces import Pass
 _CEILING = 1e-6
 
 
-def penalty_rows(ours: Pass, theirs: Pass, bound: float) -> Iterator[Row]:
-    """Every term, and the total."""
+def penalty_rows(plan: Plan, ours: Pass, theirs: Pass, bound: float) -> Iterator[Row]:
+    """Every term, and the total; of a term that differs, the paths where it does."""
     for name in dict.fromkeys([*ours.terms, *theirs.terms]):
         if name not in ours.terms or name not in theirs.terms:
             side = "flax" if name in ours.terms else "torch"
             yield Row("penalty", name, name, error=float("inf"), bound=bound, note=f"{side} has no such term")
             continue
         one, two = ours.terms[name], theirs.terms[name]
-        yield Row("penalty", name, name, "scalar", _scalar(two, one), bound, _values(one, two, bound))
+        note = _values(one, two, bound)
+        if note:
+            note = f"{note}; {_paths(plan, ours.layers[name], theirs.layers[name], bound)}"
+        yield Row("penalty", name, name, "scalar", _scalar(two, one), bound, note)
     if ours.terms or theirs.terms:
         error = _scalar(theirs.total, ours.total)
         yield Row("penalty", "(total)", "(total)", "scalar", error, bound, _values(ours.total, theirs.total, bound))
+
+
+def _paths(plan: Plan, ours: Mapping[str, float], theirs: Mapping[str, float], bound: float) -> str:
+    """What each side has alone, and the first pair of paths with two values, through the places of the weights."""
+    twins = {pair.torch.title: pair.flax.title for pair in plan.pairs}
+    twins |= {source: move.place.target for move in plan.moves for source in move.place.sources}
+    known = {path: twins.get(path, path) for path in ours}
+    alone = [f"torch alone has {path}" for path, twin in known.items() if twin not in theirs]
+    alone += [f"flax alone has {path}" for path in theirs if path not in known.values()]
+    differing = [
+        f"{path} {_values(value, theirs[known[path]], bound)}"
+        for path, value in ours.items()
+        if known[path] in theirs and _values(value, theirs[known[path]], bound)
+    ]
+    more = f" and {len(alone) - 3} more" if len(alone) > 3 else ""
+    return "; ".join([*differing[:1], *alone[:3]]) + more
 
 
 def loss_row(ours: Pass, theirs: Pass, bound: float) -> Row:
