@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,9 +91,11 @@ PICTURES: dict[str, dict[str, Picture]] = {
         "TransformedL1": pair(lambda m: m.TransformedL1(1.0, a=0.5)),
         "TanhL1": pair(lambda m: m.TanhL1(1.0, scale=2.0)),
     },
-    "groups": {
+    "norms": {
         "L2Norm": pair(lambda m: m.L2Norm(1.0)),
         "LinfNorm": pair(lambda m: m.LinfNorm(1.0)),
+    },
+    "groups": {
         "GroupLasso": Picture(
             lambda m: m.GroupLasso(1.0, groups="out"),
             MATRIX,
@@ -122,7 +124,7 @@ PICTURES: dict[str, dict[str, Picture]] = {
         ),
     },
     "matrices": {
-        "Orthogonal": pair(lambda m: m.Orthogonal(1.0, side="out")),
+        "Orthogonal": replace(pair(lambda m: m.Orthogonal(1.0, side="out")), reach=(-1.4, 1.4)),
         "CosineOrthogonal": beside(lambda m: m.CosineOrthogonal(1.0)),
         "MutualCoherence": beside(lambda m: m.MutualCoherence(1.0, side="out")),
         "MaxNorm": pair(lambda m: m.MaxNorm(1.0, limit=1.0)),

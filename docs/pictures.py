@@ -1,8 +1,8 @@
 """Draws every penalty and its gradient, from both backends: `python docs/pictures.py [family ...]`.
 
-The figures go to `docs/penalties/`. An array of two numbers (a, b) is enough to see what a penalty does. On the left its
-level sets over that plane, with arrows down the gradient; on the right its value and its derivative along the dotted
-line, PyTorch as a line and JAX as dots upon it.
+The figures go to `docs/penalties/`. Two numbers (a, b) are enough to see what a penalty does. On the left are its level
+sets over that plane, with arrows down the gradient; on the right its value and its derivative along the dotted line,
+PyTorch as a line and JAX as dots upon it.
 """
 
 from __future__ import annotations
@@ -108,9 +108,9 @@ def draw(family: str) -> Path:
     for (left, right), picture in zip(grid, pictures.values(), strict=True):
         draw_plane(left, picture)
         draw_line(right, picture)
-        right.set_title(str(picture.make(torchreg)), fontsize=7)
+        right.set_title(str(picture.make(torchreg)), fontsize=6)
     path = HERE / f"{family}.png"
-    figure.savefig(path, dpi=110, metadata={"Software": f"matplotlib {matplotlib.__version__}"})
+    figure.savefig(path, dpi=95, metadata={"Software": f"matplotlib {matplotlib.__version__}"})
     return path
 
 

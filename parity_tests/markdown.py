@@ -39,4 +39,5 @@ def pages() -> list[Page]:
     """README and the pages of ``docs/``: there in a checkout, not beside an installed wheel."""
     if not (ROOT / "pyproject.toml").exists():
         return []
-    return [Page(path) for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.exists()]
+    written = (path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts)
+    return [Page(path) for path in (ROOT / "README.md", *written) if path.exists()]
