@@ -6,17 +6,18 @@ run in which fewer took place than the selected cells declare is a failed run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
 
-from parity_tests.backends import MODES, Problem
+from parity_tests.backends import FAST, MODES, Problem
 from parity_tests.configs import Config
 from parity_tests.families import CONFIGS, entry_of, targets
 from parity_tests.inputs import CLASSES, SPECIAL, mask, numbers
+from parity_tests.options import WHOLE, Shard
 from parity_tests.oracles import Expected
 from parity_tests.precision import DTYPES
 from parity_tests.targets import LARGE, Target, kinds
@@ -71,30 +72,44 @@ def typical(config: Config) -> tuple[Target, ...]:
 def in_pr_tier(case: Case, mode: str) -> bool:
     """Leaves to the full tier what a pull request can spare: what repeats another cell's code path in another dtype."""
     if LARGE in case.target.name:
-        return case.dtype == "float32" and case.input_class == "normal" and mode in ("torch-eager", "jax-jit")
-    here = typical(case.config)
-    if mode not in ("torch-eager", "jax-jit"):  # the operations of the two, arranged otherwise
+        return case.dtype == "float32" and case.input_class == "normal" and mode in FAST
+    here, entry = typical(case.config), entry_of(case.config)
+    if mode not in FAST:  # the operations of the two, arranged otherwise
         classes = {"jax-eager": KINKS, "jax-vmap": ("ties",), "torch-aot": ("ties",)}.get(mode, ())
         return case.target == here[0] and case.dtype == "float32" and case.input_class in classes
+    special = case.input_class in entry.extra
+    if case.config != entry.configs[0]:  # another option of a penalty that has met every class
+        few = ("normal", "ties", "overflow") if case.target in here else ("normal",)
+        return case.dtype == "float32" and (case.input_class in few or (special and case.target in here))
     if case.dtype == "float32":
         return case.target in here or case.input_class in ("normal", "ties")
-    special = case.input_class in entry_of(case.config).extra
     if case.dtype == "float64":
         return case.target in here and (case.input_class in (*KINKS, "overflow") or special)
     return case.target in here and not case.target.masked and (case.input_class in NARROW_CLASSES or special)
 
 
 def table(tier: str) -> Iterator[tuple[Case, str]]:
-    """Every (case, mode) of a tier; all cells of one array of one penalty together, as they share compiled code."""
+    """Every (case, mode) of a tier; the classes of one array in one mode together, as they share compiled code."""
     for config in CONFIGS:
         for target in targets(config):
             for dtype in DTYPES:
-                for name in classes(config, target):
-                    case = Case(config, target, dtype, name)
-                    yield from ((case, mode) for mode in MODES if tier == "full" or in_pr_tier(case, mode))
+                cases = [Case(config, target, dtype, name) for name in classes(config, target)]
+                rows = ((case, mode) for mode in MODES for case in cases)
+                yield from rows if tier == "full" else (row for row in rows if in_pr_tier(*row))
 
 
-@lru_cache(maxsize=8)
+def shared(case: Case, mode: str) -> str:
+    """What a cell has in common with those that need the same compiled code; a shard has all of them or none."""
+    return f"{case.config} {case.target.name} {mode}"
+
+
+def selected(tier: str, dtypes: Collection[str] = tuple(DTYPES), part: Shard = WHOLE) -> list[tuple[Case, str]]:
+    """The rows of the table in the types and the part of it that a run is of."""
+    return [row for row in table(tier) if row[0].dtype in dtypes and part.holds(shared(*row))]
+
+
+# Wide enough for the classes of one array, which each mode goes through again.
+@lru_cache(maxsize=len(CLASSES))
 def problem(case: Case) -> Problem:
     """The numbers of a case."""
     x = numbers(case.input_class, case.target.shape, case.dtype, case.seed)
@@ -103,7 +118,7 @@ def problem(case: Case) -> Problem:
     return Problem(x, case.dtype, axes, where, CLASSES[case.input_class].strided)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=len(CLASSES))
 def expected(case: Case) -> Expected:
     """The oracle's answer to a case."""
     given = problem(case)
