@@ -89,9 +89,7 @@ def compare(
         rows += layer_rows(made, traces, BOUNDS[dtype])
         rows += output_rows(traces, BOUNDS[dtype])
         how = {"optimizer": optimizer, "rate": rate, "steps": steps}
-        rows += _training_rows(
-            made, Sides(torch, flax), regularizers_of(regularizer, patterns or {}), both(loss), how, dtype
-        )
+        rows += _training_rows(made, Sides(torch, flax), regularizers, both(loss), how, dtype)
         differing = [
             (layer, f"{s.name} is {s.torch} in torch and {s.flax} in flax")
             for layer, found in made.settings.items()

@@ -24,7 +24,7 @@ Arrays = dict[str, Any]
 @contextmanager
 def precision(dtype: str) -> Iterator[bool]:
     """JAX in a dtype, its matrix products unabridged; outside nothing is set. Gives whether float64 was on before."""
-    before = bool(jax.config.jax_enable_x64)
+    before = bool(jnp.zeros(()).dtype == np.float64)
     with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
         yield before
 
@@ -180,4 +180,4 @@ def flax_side(
         from .nnx_side import NnxSide
 
         return NnxSide(model, batch, dtype, train, select)
-    raise TypeError(sentence("compare", "flax_model", "a flax.linen.Module or a flax.nnx.Module", model))
+    raise TypeError(sentence("compare", "flax_model", "a flax.linen.Module or a flax.nnx.Module", type(model)))

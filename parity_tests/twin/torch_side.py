@@ -39,7 +39,7 @@ class TorchSide:
 
     def __init__(self, model: nn.Module, batch: Inputs, dtype: str, train: bool, select: Loss | None) -> None:
         if not isinstance(model, nn.Module):
-            raise TypeError(sentence("compare", "torch_model", "a torch.nn.Module", model))
+            raise TypeError(sentence("compare", "torch_model", "a torch.nn.Module", type(model)))
         self.dtype: torch.dtype = getattr(torch, dtype)
         self.model = copy.deepcopy(model).to(device="cpu", dtype=self.dtype).train(train).requires_grad_(True)
         self.args = converted(batch.args, dtype, _array)

@@ -88,8 +88,9 @@ def numbers(penalties: Any) -> tuple[float, dict[str, float], dict[str, dict[str
     """Total, terms and paths of what a regularizer gave, as Python numbers; of nothing, zeros."""
     if penalties is None:
         return 0.0, {}, {}
-    terms = {name: float(value.item()) for name, value in penalties.terms.items()}
-    layers = {
-        name: {path: float(value.item()) for path, value in found.items()} for name, found in penalties.layers.items()
-    }
-    return float(penalties.total.item()), terms, layers
+    layers = {name: _numbers(found) for name, found in penalties.layers.items()}
+    return float(penalties.total.item()), _numbers(penalties.terms), layers
+
+
+def _numbers(found: Any) -> dict[str, float]:
+    return {name: float(value.item()) for name, value in found.items()}

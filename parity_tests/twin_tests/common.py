@@ -82,3 +82,15 @@ def nnx_mlp(eps: float = 1e-6, approximate: bool = True) -> Any:
 
 MLP = {"linen": linen_mlp, "nnx": nnx_mlp}
 SECOND = {"linen": "Dense_1", "nnx": "second"}
+
+
+def shaken(model: Any) -> Any:
+    """Parameters and statistics that no initialiser would give: every bias counts."""
+    import torch
+
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            if value.is_floating_point():
+                value.add_(0.3 * torch.rand_like(value))
+    return model

@@ -64,8 +64,6 @@ def test_a_wrong_gelu_is_found_between_the_layers_around_it(world: str) -> None:
 @pytest.mark.parametrize("world", WORLDS)
 def test_a_wrong_kernel_is_found_in_its_layer(world: str, fault: str) -> None:
     """In a model that already holds the weights, one element that is off or a square kernel that is transposed."""
-    from flax import nnx
-
     from parity_tests.twin import compare, port
 
     torch_model, flax_model = torch_mlp(), MLP[world]()
@@ -76,7 +74,6 @@ def test_a_wrong_kernel_is_found_in_its_layer(world: str, fault: str) -> None:
         ported["params"]["Dense_1"]["kernel"] = wrong
         report = compare(torch_model, flax_model, numbers(5, 3), variables=ported, weights="given", steps=0)
     else:
-        assert isinstance(ported, nnx.Module)
         ported.second.kernel[...] = wrong
         report = compare(torch_model, ported, numbers(5, 3), weights="given", steps=0)
     found = report.first_difference
@@ -173,5 +170,5 @@ def test_neither_model_is_changed() -> None:
     for old, new in zip(leaves, jax.tree.leaves(nnx.state(flax_model)), strict=True):
         np.testing.assert_array_equal(old, new)
         assert old.dtype == new.dtype
-    assert not jax.config.jax_enable_x64
+    assert jax.numpy.ones(1).dtype == np.float32
     assert type(flax_model.first) is nnx.Linear

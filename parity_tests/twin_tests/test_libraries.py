@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity_tests.twin_tests.common import last, needs_both, numbers
+from parity_tests.twin_tests.common import last, needs_both, numbers, shaken
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def config(pattern: str, *exclude: str) -> dict[str, Any]:
         {
             "name": "sparse",
             "penalty": {"is": "L1", "strength": 1e-2},
-            "target": {"is": "activations", "pattern": pattern},
+            "target": layer,
         },
     ]
     return {"twinreg": 1, "terms": terms}
@@ -67,7 +67,8 @@ def test_vision_transformers_of_two_libraries() -> None:
     from parity_tests.twin import Sides, compare
 
     seeded()
-    settings = ViTConfig(
+    made: Any = ViTConfig
+    settings = made(
         hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=8, patch_size=4,
         num_labels=3, hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6,
     )  # fmt: skip
@@ -181,11 +182,11 @@ def test_resnet() -> None:
     from transformers import ResNetConfig, ResNetForImageClassification
 
     from parity_tests.twin import Sides, compare
-    from parity_tests.twin_tests.test_rules import shaken
     from parity_tests.twin_tests.twins import ResNet
 
     seeded()
-    settings = ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic", num_labels=3)
+    made: Any = ResNetConfig
+    settings = made(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic", num_labels=3)
     x = numbers(2, 3, 16, 16)
     # The shortcut of torch's block runs behind the convolutions, as the twin's does, so the order pairs them all.
     report = compare(

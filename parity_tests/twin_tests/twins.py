@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen, nnx
@@ -99,7 +101,8 @@ class ResNet(nnx.Module):
         self.head = nnx.Linear(widths[1], classes, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = nnx.max_pool(nnx.relu(self.stem(x)), (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+        padding: Any = ((1, 1), (1, 1))
+        x = nnx.max_pool(nnx.relu(self.stem(x)), (3, 3), (2, 2), padding=padding)
         for block in self.blocks:
             x = block(x)
         return self.head(x.mean((1, 2)))
