@@ -152,6 +152,30 @@ def test_linen_module() -> None:
     assert COLLECTION not in state
 
 
+@pytest.mark.parametrize("form", ["jit", "vmap"])
+def test_linen_module_lifted(form: str) -> None:
+    """Under nn.jit as it is; under nn.vmap every member adds, one by one."""
+    lifted: Any = nn.jit(LinenPenalize) if form == "jit" else nn.vmap(LinenPenalize, variable_axes={"intermediates": 0})
+    model: Any = Holder(partial(lifted, PENALTY))
+    np.testing.assert_allclose(jax.grad(lambda x: model.apply({}, x).sum())(X), 1.0 + EXPECTED, rtol=1e-6)
+    np.testing.assert_array_equal(model.apply({}, X, mutable=["intermediates"])[0], X)
+
+
+@pytest.mark.parametrize("form", ["scan", "vmap"])
+def test_nnx_module_in_a_loop(form: str) -> None:
+    """Under nnx.scan every turn adds, under nnx.vmap every member."""
+
+    def looped(x: Any) -> Any:
+        module = NnxPenalize(PENALTY)
+        if form == "vmap":
+            return nnx.vmap(lambda m, x: m(x), in_axes=(None, 0))(module, x).sum()
+        body = nnx.scan(lambda m, x: m(x), length=3, in_axes=(None, nnx.Carry), out_axes=nnx.Carry)
+        return body(module, x).sum()
+
+    turns = 3 if form == "scan" else 1
+    np.testing.assert_allclose(jax.grad(looped)(X), 1.0 + turns * EXPECTED, rtol=1e-6)
+
+
 @covers("`inject` and `Penalize`", "nnx")
 def test_nnx_module() -> None:
     """In nnx: the gradient, also under nnx.jit and nnx.remat, the value under nnx.capture, and a name to select."""

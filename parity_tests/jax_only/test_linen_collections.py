@@ -12,6 +12,7 @@ from flax import linen as nn
 
 import jaxreg
 from jaxreg.linen import COLLECTION, Tap
+from jaxreg.linen_pass import _KEY
 from parity_tests.capture_table import covers
 from parity_tests.jax_only.common import X, close, l1_of, total
 from parity_tests.jax_only.linen_models import Holder, Sower, scan
@@ -56,7 +57,7 @@ def test_state_fed_back_does_not_double(variables: Any) -> None:
     """A state that still holds intermediates, or a collection of ours, adds nothing to the next pass."""
     reg = l1_of(("hidden", "act"))
     (_, state), first = reg.apply(Sower(), variables, X, mutable=["batch_stats", "intermediates"])
-    fed = {**variables, "intermediates": state["intermediates"], COLLECTION: {"act": {"twinreg_0": jnp.ones(())}}}
+    fed = {**variables, "intermediates": state["intermediates"], COLLECTION: {"act": {f"{_KEY}0_0": jnp.ones(())}}}
     (_, state), second = reg.apply(Sower(), fed, X, mutable=["batch_stats", "intermediates"])
     assert first.total == second.total
     assert len(state["intermediates"]["hidden"]) == 1

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
 from parity_tests.capture_table import covers
 from parity_tests.torch_only.common import X, equal, l1
@@ -51,6 +53,15 @@ INJECTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def _kept(context: Any, operation: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+    """Keeps the results of operations that a penalty calls too."""
+    kept = {getattr(torch.ops.aten, name).default for name in ("abs", "sum", "mul")}
+    return CheckpointPolicy.MUST_SAVE if operation in kept else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+_SELECTIVE = partial(create_selective_checkpoint_contexts, _kept)
+
+
 def _functions(given: Callable[[Tensor], Tensor]) -> dict[str, Callable[[Tensor], Any]]:
     def loss(x: Tensor) -> Tensor:
         return _task(given(x))
@@ -59,6 +70,7 @@ def _functions(given: Callable[[Tensor], Tensor]) -> dict[str, Callable[[Tensor]
         "eager": loss,
         "checkpoint": lambda x: checkpoint(loss, x, use_reentrant=False),
         "reentrant checkpoint": lambda x: checkpoint(loss, x, use_reentrant=True),
+        "selective checkpoint": lambda x: checkpoint(loss, x, use_reentrant=False, context_fn=_SELECTIVE),
         "compile": torch.compile(loss, backend="aot_eager", fullgraph=True),
     }
 
@@ -66,13 +78,25 @@ def _functions(given: Callable[[Tensor], Tensor]) -> dict[str, Callable[[Tensor]
 @covers("`inject` and `Penalize`", "torch")
 @pytest.mark.filterwarnings("ignore:.*autograd.function.Function.* should not be instantiated:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
-@pytest.mark.parametrize("mode", ["eager", "checkpoint", "reentrant checkpoint", "compile"])
+@pytest.mark.parametrize("mode", ["eager", "checkpoint", "reentrant checkpoint", "selective checkpoint", "compile"])
 @pytest.mark.parametrize("name", INJECTIONS)
 def test_the_gradient_is_added_and_the_value_is_not(name: str, mode: str) -> None:
     """In every mode: the gradient of task plus penalty, the value of the task."""
     function = _functions(INJECTIONS[name])[mode]
     equal(_gradient(function), EXPECTED)
     equal(function(X.clone().requires_grad_()).detach(), _task(X))
+
+
+@pytest.mark.filterwarnings("ignore:.*autograd.function.Function.* should not be instantiated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+@pytest.mark.parametrize("name", ["inject", "Penalize"])
+def test_inductor_adds_the_gradient(name: str) -> None:
+    """Compiled to code of its own; with a checkpoint inside, ``Penalize`` sets its value between two graphs."""
+    given = INJECTIONS[name]
+    equal(_gradient(torch.compile(lambda x: _task(given(x)), fullgraph=True)), EXPECTED)
+    inside = torch.compile(lambda x: _task(checkpoint(given, x, use_reentrant=False)), fullgraph=name == "inject")
+    equal(_gradient(inside), EXPECTED)
 
 
 def test_the_legacy_penalty() -> None:
