@@ -115,7 +115,8 @@ def bound(penalty: str, quantity: Quantity, dtype: str, expected: Expected) -> B
     if quantity == "value":
         allowed, due, result = np.asarray(relative * expected.scale), np.asarray(expected.value), accumulator(dtype)
     else:
-        allowed, due, result = relative * expected.gradient_scale, expected.gradient, dtype
+        flushed = expected.gradient_underflow * DTYPES[accumulator(dtype)].smallest_normal
+        allowed, due, result = relative * expected.gradient_scale + flushed, expected.gradient, dtype
     # Below the smallest normal number a result may be anything down to zero: JAX flushes what is subnormal.
     smallest = DTYPES[result].smallest_normal
     below = (due != 0) & (np.abs(due) < smallest) & (result != "float16")

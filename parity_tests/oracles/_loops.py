@@ -32,6 +32,9 @@ class Expected:
 
     ``factor`` and ``gradient_factor`` replace the whole factor of u · S where the formula is no plain sum (a matrix
     that is factorised, a mean taken away): derived beside the oracle, with the condition number in it.
+
+    ``gradient_underflow`` is how many times the smallest normal number an element of the gradient may be off, because
+    a factor inside the formula may be flushed to zero there and is multiplied afterwards.
     """
 
     value: float
@@ -44,6 +47,7 @@ class Expected:
     gradient_roundings: float = 3
     factor: float | None = None
     gradient_factor: float | None = None
+    gradient_underflow: Array | float = 0.0
 
     @property
     def n(self) -> int:

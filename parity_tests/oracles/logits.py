@@ -25,6 +25,8 @@ from parity_tests.oracles._loops import Array, Axes, Expected, Index, Mask, Orac
 #   LoadBalance      E Σ f P: to p, whose sum over N has log₂ N, come the mean, f, their product, log₂ F of the sum, E
 #                    and the strength: (14 + 2 log₂ F + log₂ N) u E Σ f mean(p (|s| + K + 1)).
 #        gradient    p (f − Σfp): the same for each of the two terms, with two more for difference and product.
+# An exp(s) that is subnormal in float32 or in float64 may be flushed to zero: then p is off by up to the smallest
+# normal number, and a gradient by that times what p is multiplied by.
 # A factor is stated with log₂(N F) apart, as Expected adds it.
 
 
@@ -40,6 +42,7 @@ class Softmax:
         z = total(weights)
         self.p = [weight / z for weight in weights]
         self.log = math.log(z)
+        self.vanishing = [-746 < s < -87 for s in self.s]
         self.k = total(p * abs(s) for p, s in zip(self.p, self.s, strict=True) if p > 0)
         self.m = total(p * s * s for p, s in zip(self.p, self.s, strict=True) if p > 0)
         self.spread = [abs(s) + self.k + 1 if p > 0 else 0.0 for p, s in zip(self.p, self.s, strict=True)]
@@ -59,32 +62,46 @@ def doublings(x: Array, axes: Axes) -> float:
 
 def negative_entropy(x: Array, axes: Axes, where: Mask, /, *, strength: float) -> Expected:
     """λ Σ p log p. Gradient λ p (log p − Σ p log p) = λ p (s − Σ p s); an element of probability 0 gives 0."""
-    terms, sizes, gradient, size = [], [], np.zeros(x.shape), np.zeros(x.shape)
+    terms, sizes = [], []
+    gradient, size, flushed = np.zeros(x.shape), np.zeros(x.shape), np.zeros(x.shape)
     for v in vectors(x, axes, where):
         mean = total(p * s for p, s in zip(v.p, v.s, strict=True) if p > 0)
         terms.append(strength * (mean - v.log))
         sizes.append(strength * (v.m + v.k + v.log + 1))
-        for index, p, s, spread in zip(v.indices, v.p, v.s, v.spread, strict=True):
+        for index, p, s, spread, vanishing in zip(v.indices, v.p, v.s, v.spread, v.vanishing, strict=True):
+            flushed[index] = strength * abs(s - mean) if vanishing else 0.0
             if p > 0:
                 gradient[index] = strength * p * (s - mean)
                 size[index] = strength * p * ((spread + 1) * spread + v.m + v.k)
     more = doublings(x, axes)
-    return Expected(total(terms), gradient, total(sizes), size, roundings=14 + more, gradient_roundings=16 + more)
+    return Expected(
+        total(terms),
+        gradient,
+        total(sizes),
+        size,
+        roundings=14 + more,
+        gradient_roundings=16 + more,
+        gradient_underflow=flushed,
+    )
 
 
 def router_z(x: Array, axes: Axes, where: Mask, /, *, strength: float) -> Expected:
     """λ Σ (log Σ exp x)². Gradient 2λ (log Σ exp x) p."""
-    terms, sizes, gradient, size = [], [], np.zeros(x.shape), np.zeros(x.shape)
+    terms, sizes = [], []
+    gradient, size, flushed = np.zeros(x.shape), np.zeros(x.shape), np.zeros(x.shape)
     for v in vectors(x, axes, where):
         r = v.top + v.log
         reach = abs(v.top) + v.k + v.log + 1
         terms.append(strength * r * r)
         sizes.append(strength * (2 * abs(r) * reach + r * r))
-        for index, p, value in zip(v.indices, v.p, v.x, strict=True):
+        for index, p, value, vanishing in zip(v.indices, v.p, v.x, v.vanishing, strict=True):
+            flushed[index] = 2 * strength * abs(r) if vanishing else 0.0
             if p > 0:
                 gradient[index] = 2 * strength * r * p
                 size[index] = 2 * strength * p * (reach + abs(r) * (reach + abs(value - r) + 1))
-    return Expected(total(terms), gradient, total(sizes), size, roundings=7, gradient_roundings=10)
+    return Expected(
+        total(terms), gradient, total(sizes), size, roundings=7, gradient_roundings=10, gradient_underflow=flushed
+    )
 
 
 def load_balance(x: Array, axes: Axes, where: Mask, /, *, strength: float, top_k: int = 1) -> Expected:
