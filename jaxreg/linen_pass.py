@@ -73,11 +73,10 @@ class Pass:
 
     def _intercept(self, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any], context: Any) -> Any:
         """Runs a method, and turns what it yields and sows into scalars."""
-        module, name = context.module, ".".join(context.module.path)
-        if module.is_initializing() or _listening.passes[-1] is not self:
+        module = context.module
+        if not self._hears(module):
             return call(*args, **kwargs)
-        if self._root is None and module.scope is not None and not _transforms(module.scope):
-            self._root = module.scope.root
+        name = ".".join(module.path)
         outermost = not self._depths.get(name)
         before = self._sown(module, name) if outermost else {}
         self._depths[name] = self._depths.get(name, 0) + 1
@@ -93,6 +92,15 @@ class Pass:
         if counts:
             self._take(module, name, {**dict(enumerate(args)), **kwargs}, output)
         return output
+
+    def _hears(self, module: nn.Module) -> bool:
+        """Whether a module is of this pass: bound, not being initialized, and of the model, not of another apply."""
+        if module.scope is None or module.is_initializing() or _listening.passes[-1] is not self:
+            return False
+        if _transforms(module.scope):
+            return True
+        self._root = self._root or module.scope.root
+        return module.scope.root is self._root
 
     def _counts(self, context: Any, name: str) -> bool:
         """Whether a method is a call of the module: ``__call__``, at the root ``method=``. What runs inside one counts
@@ -120,7 +128,7 @@ class Pass:
         if "custom_vjp" in around:
             raise RuntimeError(dropped_gradient(name))
         key = f"{_KEY}{sum(transform in _LOOPS for transform in around)}_{what}"
-        if self._grows and self._is_outside(module.scope):
+        if self._grows and not around:
             before = self._aside.get((name, key))
             self._aside[name, key] = scalar if before is None else before + scalar
             return
@@ -129,10 +137,6 @@ class Pass:
             self._check_before(module, name, key)
         if not module.sow(COLLECTION, key, scalar, jnp.add, lambda: jnp.zeros((), scalar.dtype)):
             raise RuntimeError(undeclared(name))
-
-    def _is_outside(self, scope: Any) -> bool:
-        """Whether a scope is the model's own, and of no lifted transform (nor of another model's ``apply``)."""
-        return scope is not None and scope.debug_path == scope.path and scope.root is self._root
 
     def _check_before(self, module: nn.Module, name: str, key: str) -> None:
         """Refuses a lifted transform that takes no notice of what earlier calls have sown, or whose turns share it."""
@@ -149,7 +153,7 @@ class Pass:
 
     def _sown(self, module: nn.Module, name: str) -> dict[str, Any]:
         """What the module itself has sown so far."""
-        if not any(site.listens(name) for site in self.sites) or module.scope is None:
+        if not any(site.listens(name) for site in self.sites):
             return {}
         found = module.variables.get(SOWN, {})
         return {key: value for key, value in found.items() if key != "__call__" and not isinstance(value, Mapping)}
@@ -200,11 +204,12 @@ class Pass:
         unrun = [name for name in paths(params) if name not in seen]
         children = {joined(above, name): kind for above, one in seen.items() for name, kind in one.children}
         kinds = {**kinds, **{n: kind for n, kind in children.items() if n not in kinds and kind is not DenseParams}}
-        candidates = [Candidate((name,), (), kinds.get(name)) for name in dict.fromkeys([*kinds, *own, *unrun])]
         skipped = [name for name in dict.fromkeys([*unrun, *children]) if name not in seen]
         scalars: dict[int, Scalars] = {}
         for site in self.sites:
             found = _of(site, [*aside, *_scalars(delivered)])
+            names = dict.fromkeys([*kinds, *(own if site.target.of == "output" else ()), *unrun])
+            candidates = [Candidate((name,), (), kinds.get(name)) for name in names]
             for name in chosen(site.target, candidates, skipped, _TAP, _KNOWN):
                 if name in own and name not in found and site.wants_sown(name):
                     found[name] = reduce(add, [site.penalty_of_sown(name, x) for x in calls(own[name])])
@@ -239,6 +244,4 @@ def calls(sown: Any) -> tuple[Any, ...]:
 
 def _transforms(scope: Any) -> list[str]:
     """The lifted transforms around a module, such as ``scan``: Flax writes them into the path that it shows."""
-    if scope is None:
-        return []
     return [transform for segment in scope.debug_path for transform in segment.split("(")[:-1]]

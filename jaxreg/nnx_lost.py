@@ -12,8 +12,7 @@ from ._spec.errors import sentence
 
 
 def _codes(module: ModuleType, *names: str) -> frozenset[CodeType]:
-    found = (getattr(module, name) for name in names if hasattr(module, name))
-    return frozenset(unwrap(one.__call__).__code__ for one in found)
+    return frozenset(unwrap(getattr(module, name).__call__).__code__ for name in names)
 
 
 _LOOPS = _codes(iteration, "VmapFn", "PmapFn", "ScanFn", "SimpleVmapFn", "SimplePmapFn", "SimpleScanFn")

@@ -70,13 +70,13 @@ def lending(model: nnx.Module, found: tuple[Site, ...]) -> Iterator[tuple[list[M
         yield entries, loans, depth
     finally:
         with TURN:
-            for loan in reversed(loans):
+            for loan in loans:
                 _take_back(loan)
             give_back(held)
 
 
 def _rules(entry: ModuleEntry, found: tuple[Site, ...], depth: int) -> tuple[Rule, ...]:
-    names, kind = entry.candidate.names, _lent_from(type(entry.module))
+    names, kind = entry.candidate.names, type(entry.module)
     rules = [Rule(site, depth, names, site.wants(names, kind)) for site in found]
     return tuple(r for r in rules if r.name is not None or any(r.site.listens(name) for name in names))
 

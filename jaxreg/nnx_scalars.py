@@ -110,8 +110,7 @@ def stacking(module: nnx.RNN) -> Iterator[None]:
     """
     axes = module.state_axes
     _gather(module)
-    if PenaltyVariable not in tuple(axes):
-        vars(module)["state_axes"] = nnx.StateAxes({PenaltyVariable: 0, **axes})
+    vars(module)["state_axes"] = nnx.StateAxes({PenaltyVariable: 0, **axes})
     try:
         yield
     finally:

@@ -77,6 +77,10 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "a scan that keeps them fixed": {"torch": "a Python loop"},
     "a loop that counts its turns once": {"torch": "a Python loop"},
     "calls inside and outside of a loop": {"torch": "a Python loop"},
+    "other modules inside the model": {
+        "torch": "see: a submodule called outside a pass",
+        "nnx": "a pass lends the model's own instances alone",
+    },
     "a vmap over members": {"torch": "see: functional transforms"},
     "a branch (`cond`)": {"torch": "a Python branch; see: a module that a pass may skip"},
     "weights that a module outputs": {"torch": "linen's own", "nnx": "linen's own"},

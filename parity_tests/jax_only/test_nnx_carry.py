@@ -69,6 +69,7 @@ def test_recurrent_cells_as_they_are(cell: Any) -> None:
     found = l1_of(("rnn", "rnn.cell")).apply(model, a, b)[1].layers["s"]
     close(found["rnn"], expected)
     close(found["rnn.cell"], expected)
+    close(l1_of(type=cell).apply(model, a, b)[1].total, expected)  # no term then knows of the nnx.RNN
     assert snapshot(model) == before
     if cell is nnx.GRUCell:
         gradients_match(
@@ -76,3 +77,21 @@ def test_recurrent_cells_as_they_are(cell: Any) -> None:
             lambda m: l1_of("rnn.cell").apply(m, a, b)[1].total,
             lambda m: sum(jnp.abs(y).sum() for y in m(a, b)),
         )
+
+
+def test_a_cell_that_runs_beside_its_rnn_in_one_transform() -> None:
+    """What a cell has counted before the scan of its nnx.RNN begins is not taken for a part of it."""
+
+    class Both(nnx.Module):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            self.rnn = nnx.RNN(nnx.GRUCell(3, 4, rngs=rngs), rngs=rngs)
+
+        def __call__(self, x: Any) -> Any:
+            def inside(rnn: Any, x: Any) -> Any:
+                first = rnn.cell(jnp.zeros((2, 4)), x[:, 0])[1]
+                return first, rnn(x)
+
+            return nnx.jit(inside)(self.rnn, x)
+
+    model, x = Both(nnx.Rngs(0)), jnp.ones((2, 5, 3))
+    close(l1_of(type=nnx.GRUCell).apply(model, x)[1].total, sum(total(y) for y in model(x)))
