@@ -67,6 +67,11 @@ class FlaxSide:
         """What the caller's own model is run with, holding these arrays in its own dtypes."""
         raise NotImplementedError
 
+    def narrowed(self, arrays: dict[str, np.ndarray]) -> Arrays:
+        """Arrays in the model's own dtypes, as far as the caller's JAX knows them."""
+        own = {name: jax.dtypes.canonicalize_dtype(dtype) for name, dtype in self._dtypes.items()}
+        return {name: jnp.asarray(array, dtype=own[name]) for name, array in arrays.items()}
+
     def taken(self, name: str, array: Any) -> Any:
         """An array of the model in the dtype of the comparison; its own is remembered."""
         self._dtypes[name] = array.dtype

@@ -45,8 +45,7 @@ class LinenSide(FlaxSide):
             held[name] = self.taken(name, leaf)
 
     def filled(self, arrays: dict[str, Any]) -> dict[str, Any]:
-        own = {name: jnp.asarray(array, dtype=self._dtypes[name]) for name, array in arrays.items()}
-        return self._variables(own)
+        return self._variables(self.narrowed(arrays))
 
     def _variables(self, params: Arrays) -> dict[str, Any]:
         flat = {(self._paths[name][0], *self._paths[name][1]): leaf for name, leaf in {**self._state, **params}.items()}

@@ -52,7 +52,7 @@ class NnxSide(FlaxSide):
 
     def filled(self, arrays: dict[str, Any]) -> nnx.Module:
         model = nnx.clone(self._own)
-        self._fill(model, {name: jnp.asarray(array, dtype=self._dtypes[name]) for name, array in arrays.items()})
+        self._fill(model, self.narrowed(arrays))
         return model
 
     def _model(self, params: Arrays) -> nnx.Module:

@@ -46,6 +46,7 @@ class Plan:
         settings: torch layer title to the settings that differ.
         notes: what was left out, held or summed, with the reason.
         leftovers: what has no place.
+        kept: flax arrays that stay as they are.
     """
 
     pairs: list[Pair]
@@ -54,6 +55,7 @@ class Plan:
     settings: dict[str, list[Setting]] = field(default_factory=dict)
     notes: list[tuple[str, str]] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)
 
     def ported(self, arrays: Mapping[str, np.ndarray], flax: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The flax arrays that torch arrays make."""
@@ -134,7 +136,7 @@ def _leave(made: Plan, entry: Unused | Zero, ours: Any, theirs: Any, uses: dict[
         if entry.side == "torch":
             uses[entry.name] += 1
         else:
-            made.zeros.append(Zero("flax", entry.name, lambda array: array, entry.reason))
+            made.kept.add(entry.name)
 
 
 def _move(made: Plan, place: Place, pair: Pair | None, ours: Any, theirs: Any, uses: dict[str, np.ndarray]) -> None:
@@ -148,8 +150,12 @@ def _move(made: Plan, place: Place, pair: Pair | None, ours: Any, theirs: Any, u
         taken = [place.share(s, numbers[s]) for s in place.sources] if place.summed else [place(numbers, shape)]
     except ValueError as error:
         raise PortError(_unfit(place, pair, ours, shape, str(error))) from error
-    if any(array.shape != shape for array in taken) or any(not set(np.ravel(a)) <= _all(numbers) for a in taken):
-        raise PortError(_unfit(place, pair, ours, shape, f"the rule makes {' and '.join(str(a.shape) for a in taken)}"))
+    if place.target in {move.place.target for move in made.moves}:
+        raise PortError(_unfit(place, pair, ours, shape, "another place of the same parameter"))
+    least = 0 if place.summed else 1
+    if any(array.shape != shape or not _numbers(array, least, start) for array in taken):
+        shapes = " and ".join(str(array.shape) for array in taken)
+        raise PortError(_unfit(place, pair, ours, shape, f"the rule makes {shapes}, or computes new elements"))
     for source, array in zip(place.sources, taken if place.summed else taken * len(place.sources), strict=True):
         counts = np.bincount(np.ravel(array), minlength=start + 1)[numbers[source]]
         uses[source] += counts
@@ -161,8 +167,10 @@ def _move(made: Plan, place: Place, pair: Pair | None, ours: Any, theirs: Any, u
     made.moves.append(Move(place, pair, shape))
 
 
-def _all(numbers: dict[str, np.ndarray]) -> set[int]:
-    return {0}.union(*(set(np.ravel(array)) for array in numbers.values()))
+def _numbers(array: np.ndarray, least: int, most: int) -> bool:
+    """Whether a function has only rearranged the numbers of elements; 0 fills up what a summand does not have."""
+    whole = np.issubdtype(array.dtype, np.integer)
+    return bool(whole and (not array.size or (array.min() >= least and array.max() <= most)))
 
 
 def _unfit(place: Place, pair: Pair | None, ours: Any, shape: tuple[int, ...], why: str) -> str:
@@ -176,7 +184,7 @@ def _unfit(place: Place, pair: Pair | None, ours: Any, shape: tuple[int, ...], w
 
 def _place_alone(made: Plan, names: Mapping[str, str], ours: Any, theirs: Any, uses: dict[str, np.ndarray]) -> None:
     """Parameters that no layer owns: by the caller's names, else where one name and shape is on both sides."""
-    taken = {move.place.target for move in made.moves} | {zero.name for zero in made.zeros}
+    taken = {move.place.target for move in made.moves} | {zero.name for zero in made.zeros} | made.kept
     layers = {(pair.torch.title, pair.flax.title) for pair in made.pairs}
     for one, other in names.items():
         if (one, other) in layers:
@@ -197,7 +205,7 @@ def _settle(
 ) -> None:
     """What is left: ignored by the caller, or listed."""
     made.notes += [(f"torch: {name}", f"tied to {first}") for name, first in tied.items()]
-    done = {move.place.target for move in made.moves} | {zero.name for zero in made.zeros}
+    done = {move.place.target for move in made.moves} | {zero.name for zero in made.zeros} | made.kept
     left = [("torch", name, array.shape) for name, array in ours.items() if not np.all(uses[name] == 1)]
     left += [("flax", name, array.shape) for name, array in theirs.items() if name not in done]
     for side, name, shape in left:

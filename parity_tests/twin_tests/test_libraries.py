@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parity_tests.options import tier
 from parity_tests.twin_tests.common import last, needs_both, numbers, shaken
 
 
@@ -18,6 +19,13 @@ from parity_tests.twin_tests.common import last, needs_both, numbers, shaken
 def both_frameworks() -> None:
     """Every test here needs both."""
     needs_both()
+
+
+@pytest.fixture
+def full_tier(request: pytest.FixtureRequest) -> None:
+    """Skips a pair that the plain tier can do without."""
+    if tier(request.config) != "full":
+        pytest.skip("only with --tier full: three other pairs of libraries are compared in every run")
 
 
 def needs(*libraries: str) -> None:
@@ -151,7 +159,7 @@ def test_gpt2() -> None:
     assert "torch alone has lm_head.weight" in found.note
 
 
-def test_bert() -> None:
+def test_bert(full_tier: None) -> None:
     """Three linear layers are the projections of flax's attention; both outputs are compared."""
     needs("transformers")
     from transformers import BertConfig, BertModel
@@ -175,7 +183,7 @@ def test_bert() -> None:
     assert sum(row.stage == "output" for row in report.rows) == 2
 
 
-def test_resnet() -> None:
+def test_resnet(full_tier: None) -> None:
     """Convolutions with running statistics; channels are first in torch and last in flax."""
     needs("transformers")
     from flax import nnx
@@ -201,7 +209,7 @@ def test_resnet() -> None:
     assert report.ok, str(report)
 
 
-def test_a_stack_of_recurrent_layers() -> None:
+def test_a_stack_of_recurrent_layers(full_tier: None) -> None:
     """torch's own two-layer LSTM, time-first, and the batch-first stack of linen's; Adam moves one bias of two."""
     import torch
     from flax import linen

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from parity_tests.options import tier
 from parity_tests.twin_tests.common import last, needs_both, numbers, shaken
 from parity_tests.twin_tests.layers import CASES
 
@@ -19,7 +20,14 @@ def both_frameworks() -> None:
 PAIRS = [(name, world) for name, case in CASES.items() for world in ("linen", "nnx") if getattr(case, world)]
 
 
-@pytest.mark.parametrize(("name", "world"), PAIRS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The plain tier leaves to the full one the nnx layers that have a rule in common with linen's."""
+    if "name" in metafunc.fixturenames:
+        every = tier(metafunc.config) == "full"
+        chosen = [(name, world) for name, world in PAIRS if every or world == "linen" or not CASES[name].images]
+        metafunc.parametrize(("name", "world"), chosen)
+
+
 def test_a_layer_and_its_twin(name: str, world: str) -> None:
     """Weights, output and gradient; of recurrent layers, whose biases are summed, two steps, and their first output."""
     import torch
