@@ -89,6 +89,7 @@ class Comparer:
     def __init__(self, record: Callable[[Row], None]) -> None:
         self._record = record
         self.count = 0
+        self.worst = 0.0
 
     def close(
         self,
@@ -150,6 +151,7 @@ class Comparer:
             (0.0, 0.0, 0.0) if worst is None else (float(error[worst]), float(allowed[worst]), float(ratio[worst]))
         )
         self.count += 1
+        self.worst = float(np.maximum(self.worst, numbers[2]))  # which keeps a NaN
         self._record(
             Row(cell.name, cell.penalty, cell.mode, cell.dtype, cell.n, quantity, level, *numbers),
         )

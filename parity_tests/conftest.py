@@ -10,7 +10,10 @@ from hypothesis import HealthCheck, settings
 
 from parity_tests.backends import release, require
 from parity_tests.comparer import Comparer
-from parity_tests.ledger import as_property, tier
+from parity_tests.details import PROPERTY, Keep, Seen
+from parity_tests.ledger import as_property
+from parity_tests.options import tier
+from parity_tests.plugin import DETAILS
 
 pytest_plugins = ("parity_tests.plugin", "pytester")
 
@@ -36,6 +39,18 @@ def released() -> Iterator[None]:
 def comparer(request: pytest.FixtureRequest) -> Comparer:
     """Compares with an oracle; every comparison is counted and goes into the ledger."""
     return Comparer(lambda row: request.node.user_properties.append(as_property(row)))
+
+
+@pytest.fixture
+def keep(request: pytest.FixtureRequest) -> Keep:
+    """Takes a cell that was run; where a report is asked for, the worst cells go into it."""
+    details = request.config.stash.get(DETAILS, None)
+
+    def kept(seen: Seen) -> None:
+        if details and (detail := details.keep(seen)):
+            request.node.user_properties.append((PROPERTY, detail))
+
+    return kept
 
 
 @pytest.fixture

@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from parity_tests import devices
 from parity_tests.comparer import Measured
 from parity_tests.oracles import Axes
 from parity_tests.problems import Build, Problem, Result, package
+
+KEPT = 16  # functions of each mode; the cells that share one follow each other
 
 
 def jax_array(problem: Problem) -> Any:
@@ -56,7 +59,8 @@ def remat(build: Build, problem: Problem) -> Result:
 def _run(function: Callable[..., Any], problem: Problem) -> Result:
     import jax
 
-    with jax.enable_x64(problem.dtype == "float64"):
+    device = jax.devices(devices.current())[0]
+    with jax.enable_x64(problem.dtype == "float64"), jax.default_device(device):
         where = None if problem.where is None else jax.numpy.asarray(problem.where)
         value, gradient = function(jax_array(problem), where)
         return Result(from_jax(value), from_jax(gradient))
@@ -73,21 +77,21 @@ def _differentiated(build: Build, axes: Axes | None) -> Callable[..., Any]:
     return jax.value_and_grad(_plain(build, axes))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=KEPT)
 def _compiled(build: Build, axes: Axes | None) -> Callable[..., Any]:
     import jax
 
     return jax.jit(_differentiated(build, axes))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=KEPT)
 def _rematerialised(build: Build, axes: Axes | None) -> Callable[..., Any]:
     import jax
 
     return jax.jit(jax.value_and_grad(jax.checkpoint(_plain(build, axes))))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=KEPT)
 def _mapped(build: Build, axes: Axes | None) -> Callable[..., Any]:
     import jax
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,10 @@ import pytest
 
 from parity_tests.bounds import WARN
 from parity_tests.comparer import Row
+from parity_tests.journal import Journal, cell_id
 
 MARKER = "comparisons"
 PROPERTY = "parity"
-
-
-def tier(config: pytest.Config) -> str:
-    """The tier of the run; where the suite's options came too late to be parsed, the default."""
-    return str(config.getoption("--tier", default="pr"))
 
 
 def declared_by(item: pytest.Item) -> int:
@@ -34,12 +31,15 @@ def declared_by(item: pytest.Item) -> int:
 
 @dataclass
 class Tally:
-    """What one run selected, ran and skipped."""
+    """What one run selected, ran and skipped, and what of its selection an earlier run had done."""
 
     declared: dict[str, int] = field(default_factory=dict)
     ran: Counter[str] = field(default_factory=Counter)
     skipped: dict[str, str] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
     rows: list[Row] = field(default_factory=list)
+    earlier: list[Row] = field(default_factory=list)
+    journal: Journal | None = None
 
     def select(self, items: list[pytest.Item]) -> None:
         """Note what the tests that were selected declare."""
@@ -53,6 +53,16 @@ class Tally:
             rows = [Row(**value) for key, value in report.user_properties if key == PROPERTY]  # type: ignore[arg-type]
             self.rows += rows
             self.ran[report.nodeid] += len(rows)
+            if self.journal and rows and report.passed:
+                self.journal.add(report.nodeid, rows)
+        if report.failed:
+            self.failed.add(report.nodeid)
+
+    def resumed(self, nodeids: Iterable[str]) -> None:
+        """Take in what the journal says of tests that were selected and need not run."""
+        if self.journal:
+            for nodeid in nodeids:
+                self.earlier += self.journal.done[cell_id(nodeid)]
 
     def shortfall(self) -> dict[str, tuple[int, int]]:
         """The tests that ran fewer or more comparisons than they declare and were not skipped: (declared, ran)."""
@@ -69,13 +79,15 @@ class Tally:
             writer.writerows(asdict(row) for row in self.worst())
 
     def worst(self) -> list[Row]:
-        """All rows, nearest to (or furthest over) their bound first."""
-        return sorted(self.rows, key=lambda row: (-row.ratio, row.cell, row.mode, row.quantity))
+        """All rows, those of earlier runs too, nearest to (or furthest over) their bound first."""
+        return sorted(self.earlier + self.rows, key=lambda row: (-row.ratio, row.cell, row.mode, row.quantity))
 
     def summary(self) -> list[str]:
         """What the end of the run says."""
         skipped = sum(self.declared.get(name, 0) for name in self.skipped)
         lines = [f"{len(self.rows)} comparisons ran, {skipped} skipped, {sum(self.declared.values())} declared"]
+        if self.earlier and self.journal:
+            lines.append(f"{len(self.earlier)} comparisons more passed in earlier runs, by {self.journal.path}")
         for reason, count in Counter(self.skipped.values()).most_common():
             lost = sum(self.declared.get(name, 0) for name, why in self.skipped.items() if why == reason)
             lines.append(f"skipped {count} tests with {lost} comparisons: {reason}")

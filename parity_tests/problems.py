@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from parity_tests import devices
 from parity_tests.comparer import Measured
 from parity_tests.oracles import Axes, Mask
 from parity_tests.precision import Array
@@ -57,8 +58,8 @@ def required() -> tuple[str, ...]:
 
 
 def require(framework: str) -> None:
-    """Skip the test, with the reason, where the framework is absent."""
-    if reason := absent(framework):
+    """Skip the test, with the reason, where the framework is absent, or has not the device of the run."""
+    if reason := absent(framework) or devices.missing(framework, devices.current()):
         pytest.skip(reason)
 
 

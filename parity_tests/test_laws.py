@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from parity_tests.backends import FAST, PACKAGES, Problem, package, value_and_grad
 from parity_tests.configs import Config
 from parity_tests.families import ENTRIES, Entry, entry_of, fits
-from parity_tests.ledger import tier
+from parity_tests.options import tier
 from parity_tests.oracles import Axes
 from parity_tests.precision import Array
 from parity_tests.targets import Target

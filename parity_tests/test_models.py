@@ -13,12 +13,13 @@ import pytest
 
 from parity_tests.bounds import THROUGH_A_MODEL
 from parity_tests.comparer import Cell, Comparer, Measured
-from parity_tests.ledger import MARKER, tier
+from parity_tests.ledger import MARKER
 from parity_tests.models.networks import NETWORKS, batch, masks, weights
 from parity_tests.models.reference import Outcome, run
 from parity_tests.models.regularizers import TERMS
 from parity_tests.models.worlds import WORLDS
 from parity_tests.models.worlds import run as run_world
+from parity_tests.options import tier
 
 
 @lru_cache

@@ -6,20 +6,23 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from parity_tests import devices
 from parity_tests.comparer import Measured
 from parity_tests.oracles import Axes
 from parity_tests.problems import Build, Problem, Result, package
+
+FORMS = 32  # more than the targets of one rank have of shapes, strides and masks
 
 
 def torch_array(problem: Problem) -> Any:
     """The leaf tensor; strided, it is a view that steps over NaN along axes in reverse memory order."""
     import torch
 
-    dtype = getattr(torch, problem.dtype)
+    dtype, device = getattr(torch, problem.dtype), devices.current()
     if not problem.strided:
-        return torch.tensor(problem.x, dtype=torch.float64).to(dtype)
+        return torch.tensor(problem.x, dtype=torch.float64).to(dtype).to(device)
     sizes = problem.x.shape[::-1]
-    buffer = torch.full([2 * size + 1 for size in sizes], torch.nan, dtype=dtype)
+    buffer = torch.full([2 * size + 1 for size in sizes], torch.nan, dtype=dtype, device=device)
     view = buffer[tuple(slice(1, 2 * size, 2) for size in sizes)].permute(*reversed(range(len(sizes))))
     return view.copy_(torch.from_numpy(problem.x))
 
@@ -37,26 +40,34 @@ def from_torch(tensor: Any) -> Measured:
 
 def aot(build: Build, problem: Problem) -> Result:
     """PyTorch compiled without a graph break, forward and backward traced, the kernels those of eager."""
-    return _run(_compiled(build, problem.axes, "aot_eager"), problem)
+    return _run_compiled(build, problem, "aot_eager")
 
 
 def inductor(build: Build, problem: Problem) -> Result:
     """PyTorch compiled into kernels of its own."""
-    return _run(_compiled(build, problem.axes, "inductor"), problem)
+    return _run_compiled(build, problem, "inductor")
+
+
+def _run_compiled(build: Build, problem: Problem, compiler: str) -> Result:
+    import torch
+
+    # An array's shapes and strides each have their version of one function; more than they are is not foreseen.
+    with torch._dynamo.config.patch(recompile_limit=FORMS):
+        return _run(_compiled(build, problem.axes, problem.dtype, problem.x.ndim, compiler), problem)
 
 
 def _run(function: Callable[..., Any], problem: Problem) -> Result:
     import torch
 
     x = torch_array(problem).requires_grad_()
-    where = None if problem.where is None else torch.from_numpy(problem.where.copy())
+    where = None if problem.where is None else torch.from_numpy(problem.where.copy()).to(x.device)
     value = function(x, where)
     (gradient,) = torch.autograd.grad(value, x, allow_unused=True)
     return Result(from_torch(value), from_torch(torch.zeros_like(x) if gradient is None else gradient))
 
 
 @lru_cache(maxsize=1)
-def _compiled(build: Build, axes: Axes | None, compiler: str) -> Callable[..., Any]:
+def _compiled(build: Build, axes: Axes | None, dtype: str, rank: int, compiler: str) -> Callable[..., Any]:
     """One function at a time: dynamo counts what it compiles by the code, which all penalties share."""
     import torch
 
