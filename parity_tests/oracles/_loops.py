@@ -34,7 +34,7 @@ class Expected:
     that is factorised, a mean taken away): derived beside the oracle, with the condition number in it.
 
     ``gradient_underflow`` is how many times the smallest normal number an element of the gradient may be off, because
-    a factor inside the formula may be flushed to zero there and is multiplied afterwards.
+    a factor or a term inside the formula may be flushed to zero there.
     """
 
     value: float

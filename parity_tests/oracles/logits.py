@@ -25,8 +25,9 @@ from parity_tests.oracles._loops import Array, Axes, Expected, Index, Mask, Orac
 #   LoadBalance      E Σ f P: to p, whose sum over N has log₂ N, come the mean, f, their product, log₂ F of the sum, E
 #                    and the strength: (14 + 2 log₂ F + log₂ N) u E Σ f mean(p (|s| + K + 1)).
 #        gradient    p (f − Σfp): the same for each of the two terms, with two more for difference and product.
-# An exp(s) that is subnormal in float32 or in float64 may be flushed to zero: then p is off by up to the smallest
-# normal number, and a gradient by that times what p is multiplied by.
+# What is subnormal in the type of accumulation may be flushed to zero. That happens to p, and then a gradient is off by
+# the smallest normal number times what p is multiplied by; and to each term of a gradient, the 4 of an entropy and the
+# 2 of a load, where it is off by one such number each. Both only where p, or p times its coefficient, is that small.
 # A factor is stated with log₂(N F) apart, as Expected adds it.
 
 
@@ -42,10 +43,14 @@ class Softmax:
         z = total(weights)
         self.p = [weight / z for weight in weights]
         self.log = math.log(z)
-        self.vanishing = [-746 < s < -87 for s in self.s]
         self.k = total(p * abs(s) for p, s in zip(self.p, self.s, strict=True) if p > 0)
         self.m = total(p * s * s for p, s in zip(self.p, self.s, strict=True) if p > 0)
         self.spread = [abs(s) + self.k + 1 if p > 0 else 0.0 for p, s in zip(self.p, self.s, strict=True)]
+
+    def vanishing(self, coefficient: float) -> list[bool]:
+        """Where p, or what its coefficient makes of it, is subnormal in float32, but not 0 in every type."""
+        small = min(coefficient, 1.0)
+        return [small * p < 2.0**-126 and s > -746 for p, s in zip(self.p, self.s, strict=True)]
 
 
 def vectors(x: Array, axes: Axes, where: Mask) -> Iterator[Softmax]:
@@ -68,8 +73,8 @@ def negative_entropy(x: Array, axes: Axes, where: Mask, /, *, strength: float) -
         mean = total(p * s for p, s in zip(v.p, v.s, strict=True) if p > 0)
         terms.append(strength * (mean - v.log))
         sizes.append(strength * (v.m + v.k + v.log + 1))
-        for index, p, s, spread, vanishing in zip(v.indices, v.p, v.s, v.spread, v.vanishing, strict=True):
-            flushed[index] = strength * abs(s - mean) if vanishing else 0.0
+        for index, p, s, spread, small in zip(v.indices, v.p, v.s, v.spread, v.vanishing(strength), strict=True):
+            flushed[index] = strength * abs(s - mean) + 4 if small else 0.0
             if p > 0:
                 gradient[index] = strength * p * (s - mean)
                 size[index] = strength * p * ((spread + 1) * spread + v.m + v.k)
@@ -94,8 +99,8 @@ def router_z(x: Array, axes: Axes, where: Mask, /, *, strength: float) -> Expect
         reach = abs(v.top) + v.k + v.log + 1
         terms.append(strength * r * r)
         sizes.append(strength * (2 * abs(r) * reach + r * r))
-        for index, p, value, vanishing in zip(v.indices, v.p, v.x, v.vanishing, strict=True):
-            flushed[index] = 2 * strength * abs(r) if vanishing else 0.0
+        for index, p, value, small in zip(v.indices, v.p, v.x, v.vanishing(1.0), strict=True):
+            flushed[index] = 2 * strength * abs(r) if small else 0.0
             if p > 0:
                 gradient[index] = 2 * strength * r * p
                 size[index] = 2 * strength * p * (reach + abs(r) * (reach + abs(value - r) + 1))
@@ -114,17 +119,28 @@ def load_balance(x: Array, axes: Axes, where: Mask, /, *, strength: float, top_k
     chosen = [e for v in found for e in sorted(range(experts), key=lambda e, v=v: (-v.x[e], e))[:top_k]]
     loads = [chosen.count(e) / n for e in range(experts)]
     weight = strength * experts
-    terms, sizes, gradient, size = [], [], np.zeros(x.shape), np.zeros(x.shape)
+    terms, sizes = [], []
+    gradient, size, flushed = np.zeros(x.shape), np.zeros(x.shape), np.zeros(x.shape)
     for v in found:
         parts = [f * p for f, p in zip(loads, v.p, strict=True)]
         reach = [part * spread for part, spread in zip(parts, v.spread, strict=True)]
         terms.append(weight * total(parts) / n)
         sizes.append(weight * total(reach) / n)
-        for index, f, p, spread in zip(v.indices, loads, v.p, v.spread, strict=True):
+        small = v.vanishing(weight / n)
+        for index, f, p, spread, tiny in zip(v.indices, loads, v.p, v.spread, small, strict=True):
+            flushed[index] = 2.0 if tiny else 0.0
             gradient[index] = weight / n * p * (f - total(parts))
             size[index] = weight / n * p * ((f + total(parts)) * spread + total(reach))
     more = doublings(x, axes)
-    return Expected(total(terms), gradient, total(sizes), size, roundings=14 + more, gradient_roundings=16 + more)
+    return Expected(
+        total(terms),
+        gradient,
+        total(sizes),
+        size,
+        roundings=14 + more,
+        gradient_roundings=16 + more,
+        gradient_underflow=flushed,
+    )
 
 
 ORACLES: dict[str, Oracle] = {"NegativeEntropy": negative_entropy, "RouterZ": router_z, "LoadBalance": load_balance}
