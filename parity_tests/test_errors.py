@@ -15,7 +15,10 @@ NUMBER = "a finite number >= 0"
 GROUPED = ("GroupLasso", "SparseGroupLasso", "ExclusiveLasso", "GroupLinf", "GroupHoyerSquare")
 RATIOS = ("Hoyer", "HoyerSquare", "GroupHoyerSquare")
 MATRICES = ("Orthogonal", "CosineOrthogonal", "MutualCoherence", "SpectralNorm", "Nuclear", "SpectralIsometry")
-SINGLE: dict[str, str] = dict.fromkeys(("L1", "L2", "L2Norm", "LinfNorm", *MATRICES, *GROUPED, *RATIOS), "strength")
+STATISTICS = ("Decorrelation", "Covariance", "VarianceHinge", "KLSparsity", "MeanActivation")
+VECTORS = ("TemporalL2", "TotalVariation", "NegativeEntropy", "RouterZ", "LoadBalance")
+ALONE = ("L1", "L2", "L2Norm", "LinfNorm", *MATRICES, *GROUPED, *RATIOS, *STATISTICS, *VECTORS)
+SINGLE: dict[str, str] = dict.fromkeys(ALONE, "strength")
 COEFFICIENTS = [*SINGLE.items(), ("ElasticNet", "l1"), ("ElasticNet", "l2"), *((name, "eps") for name in RATIOS)]
 CONSTRUCTIONS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     *(
