@@ -1,4 +1,4 @@
-"""``python -m parity_tests COMMAND``: what the suite does for models that are not its own."""
+"""``python -m parity_tests COMMAND``: what the suite does for models and implementations that are not its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 # A command is a module with SUMMARY, add_arguments(parser) and run(arguments) -> exit code, imported when it is called.
-COMMANDS = {"twin": "parity_tests.twin_command"}
+COMMANDS = {"twin": "parity_tests.twin_command", "cases": "parity_tests.cases_command"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -70,6 +70,11 @@ def test_what_no_option_takes_ends_the_run(pytester: pytest.Pytester, given: tup
     assert run(pytester, *given).ret == pytest.ExitCode.USAGE_ERROR
 
 
+def test_a_selection_of_nothing_is_not_a_success(pytester: pytest.Pytester) -> None:
+    """It has an exit code of its own, so a misspelt selection is not taken for one that passed."""
+    assert run(pytester, "-k", "misspelt").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
 @pytest.fixture(params=["torch", "jax"])
 def without_cuda(request: pytest.FixtureRequest) -> str:
     """A framework that finds no cuda device; imported here, since pytester forgets what is imported under it."""
