@@ -135,8 +135,7 @@ class Pass:
         self.attempted[name, key] = bool(around)
         if around:
             self._check_before(module, name, key)
-        if not module.sow(COLLECTION, key, scalar, jnp.add, lambda: jnp.zeros((), scalar.dtype)):
-            raise RuntimeError(undeclared(name))
+        module.sow(COLLECTION, key, scalar, jnp.add, lambda: jnp.zeros((), scalar.dtype))
 
     def _check_before(self, module: nn.Module, name: str, key: str) -> None:
         """Refuses a lifted transform that takes no notice of what earlier calls have sown, or whose turns share it."""
@@ -200,7 +199,7 @@ class Pass:
         aside = [(name, key, value) for (name, key), value in self._aside.items()]
         seen = self.owned(delivered)
         kinds: dict[str, type | None] = {name: one.kind for name, one in seen.items() if one.kind is not DenseParams}
-        own = {".".join(path): calls for path, calls in leaves(sown) if path[-1] != "__call__"}
+        own = [".".join(path) for path, _ in leaves(sown) if path[-1] != "__call__"]
         unrun = [name for name in paths(params) if name not in seen]
         children = {joined(above, name): kind for above, one in seen.items() for name, kind in one.children}
         kinds = {**kinds, **{n: kind for n, kind in children.items() if n not in kinds and kind is not DenseParams}}
@@ -211,9 +210,7 @@ class Pass:
             names = dict.fromkeys([*kinds, *(own if site.target.of == "output" else ()), *unrun])
             candidates = [Candidate((name,), (), kinds.get(name)) for name in names]
             for name in chosen(site.target, candidates, skipped, _TAP, _KNOWN):
-                if name in own and name not in found and site.wants_sown(name):
-                    found[name] = reduce(add, [site.penalty_of_sown(name, x) for x in calls(own[name])])
-                elif name not in found and site.target.missing == "error":
+                if name not in found and (name in own or site.target.missing == "error"):
                     raise RuntimeError(silent(name, _TAP, _DECLARED))
             scalars[site.number] = found
         return scalars

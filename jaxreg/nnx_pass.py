@@ -103,7 +103,7 @@ def _take_back(loan: Loan) -> None:
     else:  # a pass inside a pass: the outer one goes on, with what it has heard meanwhile
         own[_RULES] = loan.before
     now = {key: status for key, status in own[_NODES].items() if key in own or key in loan.nodes}
-    own[_NODES] = loan.nodes if now == dict(loan.nodes) else loan.nodes.update(now)
+    own[_NODES] = loan.nodes.update(now)
 
 
 @cache
@@ -168,7 +168,7 @@ def translated() -> Iterator[None]:
         expected = "called inside nnx's own transforms, because jax's own know no modules"
         raise RuntimeError(sentence("Regularizer.apply", "a selected module", expected, str(error), hint)) from error
     except (TypeError, ValueError) as error:
-        if not any(name in str(error) for name in (PenaltyVariable.__name__, KEY, *_OURS)):
+        if KEY not in str(error):
             raise
         hint = (
             "A carry, a branch and a broadcast state keep their structure: declare for the module, as the first entry, "

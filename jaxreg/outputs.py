@@ -44,6 +44,13 @@ def pick(name: str, of: str, value: Any, index: int | str | None, primary: int |
     return found[0][1]
 
 
+def main(value: Any, primary: int | str | None) -> Any:
+    """The part of a value whose axes the owners table knows: the primary one, or all of it."""
+    if primary is None or is_floating(value):
+        return value
+    return dict(_children(value)).get(primary)
+
+
 def _at(name: str, of: str, value: Any, index: int | str) -> Any:
     """What stands at a key; a number that is no key is a position (not among inputs, whose names have no order)."""
     children = list(_children(value))

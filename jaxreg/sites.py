@@ -15,7 +15,7 @@ from ._spec.names import Pattern, matcher
 from ._spec.select import Candidate, is_of_type, select_modules, select_params
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term, missing_mask
-from .outputs import pick
+from .outputs import main, pick
 from .owners import FEATURE_LAST, owner_of
 from .result import Scalars, Values
 from .walk import ParameterEntry
@@ -54,12 +54,10 @@ class Site:
 
     def wants_sown(self, name: str) -> bool:
         """Whether the target selects a value that the model sows itself; such a value has no type and no input."""
-        return self.target.type is None and self.target.of == "output" and self.wants((name,), None) is not None
+        return self.target.of == "output" and self.wants((name,), None) is not None
 
     def listens(self, path: str) -> bool:
         """Whether the target may select some value that the module at a path sows."""
-        if self.target.type is not None or self.target.of != "output":
-            return False
         return any(_reaches(pattern, path) for pattern in self.target.pattern or ())
 
     def penalty(self, name: str, module: Any, kind: type, inputs: Any, output: Any) -> jax.Array:
@@ -67,8 +65,8 @@ class Site:
         target, owner = self.target, owner_of(kind)
         value, primary = (inputs, None) if target.of == "input" else (output, owner.primary)
         x = pick(name, target.of, value, target.index, primary)
-        at = 0 if target.of == "input" else primary
-        layout = owner.output_layout(module, x.ndim) if target.index in (None, at) else FEATURE_LAST
+        known = target.index is None or x is main(value, next(iter(value), None) if target.of == "input" else primary)
+        layout = owner.output_layout(module, x.ndim) if known else FEATURE_LAST
         return self._measure(name, x, layout)
 
     def penalty_of_sown(self, name: str, value: Any, *, known: bool = True) -> jax.Array:

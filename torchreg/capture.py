@@ -20,7 +20,7 @@ from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term, missing_mask
 from .hooks import Site
 from .lost import UNREAD_PASSES, check_mapped, check_whole, in_backward, lost_gradient, unread, vmaps
-from .outputs import pick
+from .outputs import main, pick
 from .result import Penalties, Scalars, Values, assemble, bind
 from .saved import Watch, protect, saving
 from .stored import check_padded, whole
@@ -130,8 +130,9 @@ class Tape:
             raise RuntimeError(lost_gradient(site.name))
         check_mapped(site.name, self._vmaps)
         target, primary = site.target, site.owner.primary if site.target.of == "output" else None
-        x = whole(pick(site.name, target.of, value, target.index, primary))
-        known = target.index is None or target.index == (primary if target.of == "output" else 0)
+        x = pick(site.name, target.of, value, target.index, primary)
+        known = target.index is None or x is main(value, primary if target.of == "output" else next(iter(value), None))
+        x = whole(x)
         layout = site.owner.output_layout(module, x.ndim) if known else None
         if target.layout is None:
             check_padded(site.name, target.of, value, x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jax
@@ -78,7 +79,8 @@ def test_capture_intermediates_is_the_callers(variables: Any) -> None:
 
 
 @covers("the model's own `sow` in a scan", "linen")
-def test_own_sow_under_scan_is_each_calls() -> None:
+@pytest.mark.parametrize("pattern", ["inner.hidden", "inner.**", "**.hidden", "**", re.compile("inner.h.*")], ids=str)
+def test_own_sow_under_scan_is_each_calls(pattern: Any) -> None:
     """What a scanned body sows counts per iteration: the axis that the scan adds is no sample axis."""
 
     class Body(nn.Module):
@@ -92,9 +94,10 @@ def test_own_sow_under_scan_is_each_calls() -> None:
     scanned = scan(Body, variable_axes=axes, split_rngs={"params": True}, length=3)
     model = Holder(lambda name: lambda x: scanned(name=name)(x, None)[0])
     variables = {"params": model.init(KEY, X)["params"]}
-    reg = jaxreg.Regularizer(jaxreg.L1(1.0).on(jaxreg.activations("inner.hidden"), name="s"))
+    reg = jaxreg.Regularizer(jaxreg.L1(1.0).on(jaxreg.activations(pattern, exclude="inner"), name="s"))
     _, state = model.apply(variables, X, mutable=["intermediates"])
-    close(reg.apply(model, variables, X)[1].total, total(state["intermediates"]["inner"]["hidden"][0]) / len(X))
+    found = reg.apply(model, variables, X)[1].layers["s"]
+    close(found["inner.hidden"], total(state["intermediates"]["inner"]["hidden"][0]) / len(X))
 
 
 def test_own_sow_that_reduces_counts_what_it_keeps() -> None:

@@ -16,7 +16,6 @@ from jaxreg import linen
 from jaxreg.linen import Tap
 from parity_tests.capture_table import covers
 from parity_tests.jax_only.common import X, close, l1_of, total
-from parity_tests.jax_only.linen_models import Block, scan
 
 KEY = jax.random.key(1)
 
@@ -37,14 +36,16 @@ class Named(nn.Module):
 
 
 @covers("other modules inside the model", "linen")
-@pytest.mark.parametrize("other", ["unbound", "another apply"])
+@pytest.mark.parametrize("other", ["unbound", "another apply", "another init"])
 def test_modules_of_no_or_another_model_do_not_count(other: str) -> None:
     """A method of an unbound module, and another model's plain apply with the same names, are functions to a pass."""
 
     class Model(nn.Module):
         @nn.compact
         def __call__(self, x: Any) -> Any:
-            x = Helper(parent=None).triple(x) if other == "unbound" else Named().apply({}, 3 * x)
+            if other == "another init":
+                nn.jit(Named)().init(KEY, x)
+            x = Named().apply({}, 3 * x) if other == "another apply" else Helper(parent=None).triple(x)
             return Tap(name="act")(x)
 
     close(l1_of("act").apply(Model(), {}, X)[1].total, 3 * total(X))
@@ -61,6 +62,7 @@ def test_a_model_that_survives_a_failing_call() -> None:
             return self.half(x)
 
         def half(self, x: Any) -> Any:
+            self.sow("intermediates", "hidden", x)
             return x / 2
 
     class Model(nn.Module):
@@ -74,35 +76,85 @@ def test_a_model_that_survives_a_failing_call() -> None:
 
     found = l1_of(("inner", "inner.hidden")).apply(Model(), {}, X)[1].layers["s"]
     close(found["inner"], total(X) / 2)
-    close(found["inner.hidden"], 2 * total(X))
+    close(found["inner.hidden"], 3 * total(X))  # of the call that failed nothing counts
 
 
-def test_an_error_of_the_capture_that_the_model_catches_is_still_one() -> None:
-    """What was sown and did not arrive is missed at the end, whatever the model does with the error."""
+@pytest.mark.parametrize("missing", ["error", "skip"])
+def test_a_mapping_that_is_sown_is_an_error(missing: Any) -> None:
+    """A sow with a reduction of its own may leave a mapping, which looks like the values of a submodule: use Tap."""
+
+    class Model(nn.Module):
+        def __call__(self, x: Any) -> Any:
+            self.sow("intermediates", "stats", {"twice": 2 * x}, lambda _, new: new, dict)
+            return x
+
+    with pytest.raises(RuntimeError, match=r"\('stats\.twice',\)\. .*jaxreg\.linen\.Tap"):
+        l1_of("stats.twice", missing=missing).apply(Model(), {}, X)
+
+
+def test_a_method_alone_is_no_call() -> None:
+    """A submodule whose other methods run, but never its ``__call__``, did not run."""
+
+    class Inner(nn.Module):
+        def __call__(self, x: Any) -> Any:
+            return x
+
+        def half(self, x: Any) -> Any:
+            return x / 2
 
     class Model(nn.Module):
         def setup(self) -> None:
-            self.block = Block()
+            self.inner = Inner()
 
         def __call__(self, x: Any) -> Any:
-            with suppress(RuntimeError):
-                return scan(lambda m, x, _: (m.block(x), None), length=2, variable_broadcast="params")(self, x, None)[0]
-            return x
+            return self.inner.half(x)
 
-    variables = {"params": {"block": Block().init(KEY, X)["params"]}}
-    with pytest.raises(RuntimeError, match=r"delivered for 'block\.act'"):
-        l1_of("block.act", missing="skip").apply(Model(), variables, X)
+    with pytest.raises(RuntimeError, match=r"modules that ran in the pass; got \('inner',\)"):
+        l1_of("inner").apply(Model(), {}, X)
 
 
-def test_a_mapping_that_is_sown_is_selected_by_its_keys() -> None:
-    """A sow with a reduction of its own may leave a mapping, which looks like the values of a submodule."""
+def test_the_callers_captures_of_a_call_inside_a_method_are_his() -> None:
+    """capture_intermediates=True stores the root's own ``__call__``, which a method runs, next to what it sows."""
 
     class Model(nn.Module):
+        def encode(self, x: Any) -> Any:
+            return self(x)
+
         def __call__(self, x: Any) -> Any:
-            self.sow("intermediates", "stats", {"twice": 2 * x}, lambda _, new: new, lambda: None)
+            self.sow("intermediates", "hidden", 2 * x)
             return x
 
-    close(l1_of("stats.twice").apply(Model(), {}, X)[1].total, 2 * total(X))
+    keywords: Any = {"method": "encode", "capture_intermediates": True}
+    found = l1_of("**").apply(Model(), {}, X, **keywords)[1].layers["s"]
+    assert set(found) == {"hidden"}
+    close(found["hidden"], 2 * total(X))
+
+
+def test_another_output_of_a_recurrent_module_has_axes_of_its_own() -> None:
+    """The carry of a time-major RNN has samples first; its outputs are the primary ones, however they are named."""
+    x = jax.random.normal(KEY, (5, 2, 3))
+    rnn = nn.RNN(nn.GRUCell(4), time_major=True, return_carry=True)
+    variables = rnn.init(KEY, x)
+    carry, y = rnn.apply(variables, x)
+    by_position = jaxreg.Regularizer(
+        jaxreg.L1(1.0).on(jaxreg.activations("", index=0, per="position"), name="carry"),
+        jaxreg.L1(1.0).on(jaxreg.activations("", per="example"), name="outputs"),
+        jaxreg.L1(1.0).on(jaxreg.activations("", index=1, per="example"), name="by position"),
+        jaxreg.L1(1.0).on(jaxreg.activations("", index=-1, per="example"), name="from the end"),
+    )
+    found = by_position.apply(rnn, variables, x)[1].terms
+    close(found["carry"], total(carry) / 2)
+    for name in ("outputs", "by position", "from the end"):
+        close(found[name], total(y) / 2)
+    by_name = jaxreg.Regularizer(jaxreg.L1(1.0).on(jaxreg.activations("", of="input", index="inputs")))
+    close(by_name.apply(rnn, variables, inputs=x)[1].total, total(x) / 2)
+    alone = nn.RNN(nn.GRUCell(4), time_major=True)
+    close(
+        jaxreg.Regularizer(jaxreg.L1(1.0).on(jaxreg.activations("", index=0, per="example")))
+        .apply(alone, variables, x)[1]
+        .total,
+        total(y) / 2,
+    )
 
 
 def test_an_unchanged_reduced_value_stays_what_it_was() -> None:

@@ -234,12 +234,13 @@ def test_a_trace_of_a_loop_is_not_served_to_a_model_without_one() -> None:
         def __call__(self, x: Any) -> Any:
             if not self.looped:
                 return self.block(x)
-            return _looped(_step, variable_axes={COLLECTION: 0})(self, x, None)[0]
+            return _looped(_step, variable_broadcast=False, variable_axes={True: 0})(self, x, None)[0]
 
     once, y, thrice = total(Block().apply(BLOCK, X)), X, 0.0
     for _ in range(3):
         y: Any = Block().apply(BLOCK, y)
         thrice += total(y)
     variables = {"params": {"block": BLOCK["params"]}}
+    stacked = jax.tree.map(lambda a: jnp.stack([a, a, a]), variables)
     for looped, expected in ((True, thrice), (False, once), (True, thrice)):
-        close(_sum(Model(looped), variables), expected)
+        close(_sum(Model(looped), stacked if looped else variables), expected)

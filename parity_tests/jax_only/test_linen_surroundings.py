@@ -64,26 +64,36 @@ def test_passes_in_threads_do_not_mix() -> None:
 
 
 @covers("a pass inside a pass", "linen")
-def test_a_pass_inside_a_pass() -> None:
+@pytest.mark.parametrize("lifted", [False, True])
+def test_a_pass_inside_a_pass(lifted: bool) -> None:
     """A model that itself runs another with its penalties: each pass has its own, and neither hears the other."""
-    inner = _variables(1)
+    inner, model = _variables(1), nn.jit(Inner)() if lifted else Inner()
     inside: list[float] = []
 
     class Outer(nn.Module):
         @nn.compact
         def __call__(self, x: Any) -> Any:
-            y, penalties = REG.apply(Inner(), inner, x)
+            y, penalties = REG.apply(model, inner, x)
             inside.append(penalties.total.item())
             return Tap(name="act")(2.0 * y)
 
     y, penalties = REG.apply(Outer(), {}, X)
-    alone = REG.apply(Inner(), inner, X)[1].total.item()
+    alone = REG.apply(model, inner, X)[1].total.item()
     assert inside == [alone]
     assert penalties.total == jnp.abs(y).sum()
 
 
 @covers("a transform that knows no modules", "linen", "RuntimeError: the transforms that do")
-@pytest.mark.parametrize("transform", [jax.checkpoint, jax.vmap, lambda f: jax.grad(lambda v: f(v).sum())])
+@pytest.mark.parametrize(
+    "transform",
+    [
+        jax.checkpoint,
+        jax.vmap,
+        lambda f: jax.grad(lambda v: f(v).sum()),
+        lambda f: lambda v: jax.checkpoint(f)(v) + jax.checkpoint(f)(v),
+    ],
+    ids=["checkpoint", "vmap", "grad", "twice"],
+)
 def test_jax_transforms_inside_a_model_are_refused(transform: Any) -> None:
     """jax's own transforms around a module's call cannot hand a penalty out; the error names those that can."""
 

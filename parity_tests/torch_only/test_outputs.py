@@ -140,6 +140,17 @@ def test_the_primary_output_of_a_recurrent_module_is_its_sequence(kind: type[nn.
     proven(model, reg, lambda: (task(model(x)), l1(model(x)[0]) / 3), x)
 
 
+@pytest.mark.parametrize("index", [0, -2])
+def test_the_primary_output_keeps_its_axes_however_it_is_named(index: int) -> None:
+    """Its position counted from either end, and an input by position or by keyword: samples are the second axis."""
+    model, x = nn.GRU(4, 3, dtype=torch.float64), X.reshape(2, 3, 4)
+    equal(Regularizer(L1(1.0).on(activations("", index=index))).apply(model, x)[1].total, l1(model(x)[0]) / 3)
+    reg = Regularizer(L1(1.0).on(activations("", of="input", index=0)))
+    equal(reg.apply(model, x)[1].total, l1(x) / 3)
+    reg = Regularizer(L1(1.0).on(activations("", of="input", index="input")))
+    equal(reg.apply(model, input=x)[1].total, l1(x) / 3)
+
+
 @covers("attention without weights", "torch")
 @pytest.mark.parametrize("need_weights", [True, False])
 def test_the_primary_output_of_attention_is_its_result(need_weights: bool) -> None:

@@ -200,3 +200,15 @@ def test_gradient_accumulation_is_the_sum_of_its_steps() -> None:
             (task(model(part)) + tape.penalty()).backward()
     got = torch.cat([p.grad.reshape(-1) for p in model.parameters() if p.grad is not None])
     equal(got, gradients(model, task(model(X)) + l1(model.act(model.a(X)))))
+
+
+@pytest.mark.parametrize("way", ["apply", "bound", "tape"])
+def test_a_mask_that_is_not_given_is_an_error(way: str) -> None:
+    """In every way to call: the term and the mask are named."""
+    model, reg = Net(), l1_of("act", mask="pad")
+    if way == "tape":
+        reg.attach(model)
+    call = {"apply": reg.apply, "bound": reg.at().apply, "tape": lambda model, x: model(x)}[way]
+    sentence = r"masks must be given for 'pad', which the term 's' uses; got None\. Use at"
+    with pytest.raises(ValueError, match=sentence):
+        call(model, X)
