@@ -48,9 +48,19 @@ def as_mask(name: str, where: Any, x: Array) -> Array:
     return (mask != 0).reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
 
 
+@jax.custom_jvp
 def abs0(x: Array) -> Array:
-    """``|x|`` with gradient 0 at 0, where that of ``jnp.abs`` is 1; a NaN is not equal to 0 and survives."""
-    return jnp.where(x == 0, 0.0, jnp.abs(x))
+    """``|x|`` with gradient 0 at 0, where that of ``jnp.abs`` is 1.
+
+    A select around it would do as well, but XLA does not fuse one into the sum and writes down an array as large as x.
+    """
+    return jnp.abs(x)
+
+
+@abs0.defjvp
+def _abs0_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (tangent,) = primals, tangents
+    return abs0(x), tangent * jnp.sign(x)
 
 
 def total(x: Array, within: tuple[int, ...]) -> Array:

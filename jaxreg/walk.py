@@ -100,7 +100,7 @@ def paths(tree: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
 
 
 def tree_parameters(params: Any, modules: Mapping[str, Seen]) -> list[ParameterEntry]:
-    """The parameters of a linen tree, or of an ``nnx.State``; ``modules`` are the owners that a pass has seen, by path."""
+    """The parameters of a linen tree or of an ``nnx.State``; ``modules``: the owners that a pass has seen, by path."""
     entries = []
     for path, leaf in leaves(params):
         array = leaf[...] if isinstance(leaf, nnx.Variable) else meta.unbox(leaf)

@@ -34,7 +34,7 @@ JAX_MEMBERS = {
     "Regularizer": {"evaluate"},
     "BoundRegularizer": {"evaluate", "tree_flatten", "tree_unflatten"},
 }
-# What only one framework has: a pytree, an optimizer that is a function, and what a linen module needs beside its inputs.
+# What only one framework has: a pytree, an optimizer that is a function, and what a linen module needs beside inputs.
 OWN_WORDS = {"Regularizer.apply", "Regularizer.describe", "BoundRegularizer", "add_penalty_gradients"}
 OWN_SIGNATURES = {"Regularizer.describe", "add_penalty_gradients"}
 

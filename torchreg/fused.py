@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 from torch.autograd import forward_ad
 
 from ._arrays import abs0, accumulate
@@ -47,9 +48,35 @@ def add_elastic_gradient(gradient: Tensor, x: Tensor, l1: float | None, l2: floa
     return torch.stack(sums).sum()
 
 
+@torch.no_grad()
+def add_elastic_gradients(
+    gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float = 1.0
+) -> list[tuple[list[int], Tensor]]:
+    """What :func:`add_elastic_gradient` does, for many plain arrays: the values, a vector for some places at a time.
+
+    Short arrays of one size are the rows of one matrix, because calls cost more than their arithmetic.
+    """
+    places: dict[tuple[Any, int], list[int]] = {}
+    for i, x in enumerate(xs):
+        n = x.numel()
+        places.setdefault((x.dtype, n) if n <= CHUNK else (i, n), []).append(i)
+    found = []
+    for (_, n), every in places.items():
+        if n > CHUNK:
+            i = every[0]
+            found.append((every, add_elastic_gradient(gradients[i], xs[i], l1, l2, by).reshape(1)))
+            continue
+        most = max(LEAST // max(n, 1), 1)
+        found += [
+            (some, _add_to_rows([gradients[i] for i in some], [xs[i] for i in some], l1, l2, by))
+            for some in (every[i : i + most] for i in range(0, len(every), most))
+        ]
+    return found
+
+
 def is_plain(x: Tensor) -> bool:
     """Whether an array is a contiguous one in the memory of the CPU, and no subclass that means something else."""
-    return type(x) in (Tensor, torch.nn.Parameter) and x.device.type == "cpu" and x.is_contiguous()
+    return type(x) in (Tensor, torch.nn.Parameter) and x.is_cpu and x.is_contiguous()
 
 
 def _is_large(x: Tensor) -> bool:
@@ -97,6 +124,20 @@ def _value(wide: Tensor, scratch: Tensor, l1: float | None, l2: float | None) ->
     out = scratch[1, : len(wide)]
     parts = [] if l1 is None else [l1 * torch.abs(wide, out=out).sum()]
     parts += [] if l2 is None else [l2 * torch.mul(wide, wide, out=out).sum()]
+    return reduce(add, parts)
+
+
+def _add_to_rows(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float) -> Tensor:
+    """Arrays of one size as the rows of a matrix, whose sums are returned."""
+    flat = accumulate(_flatten_dense_tensors(xs))
+    rows, parts = flat.view(len(xs), xs[0].numel()), []
+    if l1 is not None:
+        parts.append(l1 * rows.abs().sum(dim=1))
+        torch._foreach_add_(gradients, torch._foreach_sign(xs), alpha=by * l1)
+    if l2 is not None:
+        parts.append(l2 * (rows**2).sum(dim=1))
+        wide = xs if flat.dtype == xs[0].dtype else list(_unflatten_dense_tensors(flat, xs))
+        torch._foreach_add_(gradients, wide, alpha=2 * by * l2)
     return reduce(add, parts)
 
 

@@ -15,13 +15,16 @@ from ._spec.errors import sentence
 from ._spec.select import select_params
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
-from .fused import add_elastic_gradient, is_plain
+from .fused import add_elastic_gradients, is_plain
 from .penalties.elementwise import L1, L2, ElasticNet
 from .penalty import Penalty
 from .regularizer import BoundRegularizer, Regularizer
-from .result import Penalties, Values, assemble, factor
+from .result import Penalties, Values, factor, summed
 
 WHERE = "add_penalty_gradients"
+
+Found = list[tuple[list[str], Tensor]]
+"""Paths and, in a vector, their penalties."""
 
 
 def add_penalty_gradients(
@@ -81,8 +84,15 @@ class PenaltyGradients:
         self._chosen = [_chosen(term, model) for term in self._terms]
         self._check_held(optimizer)
         self.steps = 0
-        self.penalties: Penalties | None = None
+        self._found: list[tuple[Found, Any]] | None = None
+        self._penalties: Penalties | None = None
         self._handle = optimizer.register_step_pre_hook(self._before_step)
+
+    @property
+    def penalties(self) -> Penalties | None:
+        if self._found is not None:  # put together by the first who asks: most steps nobody does
+            self._penalties, self._found = _told(self._terms, self._chosen, self._found), None
+        return self._penalties
 
     def remove(self) -> None:
         """Adds nothing any more; the optimizer is as it was."""
@@ -110,17 +120,17 @@ class PenaltyGradients:
         scale = getattr(optimizer, "grad_scale", None)
         factors = [factor(term, values) for term in self._terms]
         closed = [_closed(term, entries, by, scale, held) for term, entries, by in self._each(factors)]
-        scalars, rest = [], []
+        found, rest = [], []
         for (term, entries, by), in_place in zip(self._each(factors), closed, strict=True):
             with torch.enable_grad():
                 computed = measure.parameters(term, _target(term), entries) if in_place is None else {}
                 rest += [value if by is None else value * by for value in computed.values()]
-            scalars.append({name: value.detach() for name, value in computed.items()})
-        for (_, _, by), in_place, found in zip(self._each(factors), closed, scalars, strict=True):
-            found |= {name: part.add(1.0 if by is None else by) for name, part in (in_place or {}).items()}
+            found.append([([name], value.detach().reshape(1)) for name, value in computed.items()])
+        for i, (by, in_place) in enumerate(zip(factors, closed, strict=True)):
+            found[i] += in_place.add(1.0 if by is None else by) if in_place else []
         if rest:
             _add_by_autograd(rest, list(held.values()), scale)
-        self.penalties = assemble(self._terms, scalars, values)
+        self._found, self._penalties = list(zip(found, factors, strict=True)), None
         self.steps += 1
 
     def _each(self, factors: list[Any]) -> Iterator[tuple[Term, dict[str, walk.ParameterEntry], Any]]:
@@ -147,35 +157,59 @@ def _parameters(optimizer: Optimizer) -> Iterator[Tensor]:
 
 @dataclass(frozen=True)
 class _InPlace:
-    """A parameter whose penalty's gradient is added by its closed form."""
+    """Parameters of a term whose penalty's gradients are added by their closed form."""
 
-    parameter: Tensor
+    names: list[str]
+    parameters: list[Tensor]
     l1: float | None
     l2: float | None
 
-    def add(self, by: float) -> Tensor:
-        if self.parameter.grad is None:
-            self.parameter.grad = torch.zeros_like(self.parameter)
-        return add_elastic_gradient(self.parameter.grad, self.parameter.detach(), self.l1, self.l2, by)
+    def add(self, by: float) -> Found:
+        gradients = []
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
+        added = add_elastic_gradients(gradients, self.parameters, self.l1, self.l2, by)
+        return [([self.names[i] for i in places], values) for places, values in added]
 
 
 def _closed(
     term: Term, entries: dict[str, walk.ParameterEntry], by: Any, scale: Tensor | None, held: dict[int, Tensor]
-) -> dict[str, _InPlace] | None:
+) -> _InPlace | None:
     """What can be added in place, for all parameters of a term; None where autograd must do it."""
     coefficients, target = elastic_coefficients(term.penalty), _target(term)
     number = by is None or isinstance(by, int | float)
     if coefficients is None or target.joint or target.combine == "mean" or scale is not None or not number:
         return None
-    stored = {name: entry.stored() for name, entry in entries.items()}
-    ready = all(id(parameter) in held and _is_ready(parameter) for parameter in stored.values())
-    return {name: _InPlace(parameter, *coefficients) for name, parameter in stored.items()} if ready else None
+    stored = [_stored(entry) for entry in entries.values()]
+    ready = all(map(held.__contains__, map(id, stored))) and all(map(_is_ready, stored))
+    return _InPlace(list(entries), stored, *coefficients) if ready else None
+
+
+def _stored(entry: walk.ParameterEntry) -> Tensor:
+    """As ``entry.stored()``, sooner where a module still holds its parameter under its name."""
+    found = entry.owner._parameters.get(entry.leaf)
+    return entry.stored() if found is None else found
 
 
 def _is_ready(parameter: Tensor) -> bool:
     gradient = parameter.grad
     plain = is_plain(parameter) and parameter.is_floating_point()
     return plain and (gradient is None or (is_plain(gradient) and gradient.dtype == parameter.dtype))
+
+
+def _told(terms: tuple[Term, ...], chosen: list[dict[str, Any]], found: list[tuple[Found, Any]]) -> Penalties:
+    """The penalties of a step, every path in the order in which it was chosen."""
+    layers: dict[str, dict[str, Tensor]] = {}
+    sums: dict[str, Tensor] = {}
+    for term, entries, (parts, by) in zip(terms, chosen, found, strict=True):
+        name = term.name or ""
+        scaled = [(paths, values if by is None else values * by) for paths, values in parts]
+        by_path = {path: value for paths, values in scaled for path, value in zip(paths, values.unbind(), strict=True)}
+        layers[name] = by_path if _target(term).joint else {path: by_path[path] for path in entries}
+        sums[name] = summed([values.sum() for _, values in scaled])
+    return Penalties(summed(list(sums.values())), sums, layers)
 
 
 def elastic_coefficients(penalty: Penalty) -> tuple[float | None, float | None] | None:

@@ -68,8 +68,8 @@ def assemble(terms: tuple[Term, ...], scalars: list[Scalars], values: Values) ->
     for term, found in zip(terms, scalars, strict=True):
         name, by = term.name or "", factor(term, values)
         layers[name] = found if by is None else {path: value * by for path, value in found.items()}
-        sums[name] = _add(list(layers[name].values()))
-    return Penalties(_add(list(sums.values())), sums, layers)
+        sums[name] = summed(list(layers[name].values()))
+    return Penalties(summed(list(sums.values())), sums, layers)
 
 
 def factor(term: Term, values: Values) -> Any:
@@ -83,7 +83,7 @@ def factor(term: Term, values: Values) -> Any:
     return scheduled if weight is None else scheduled * weight
 
 
-def _add(values: list[Tensor]) -> Tensor:
+def summed(values: list[Tensor]) -> Tensor:
     """The sum, on the accelerator where one of them is there; of nothing (all of it skipped), 0."""
     if not values:
         return torch.zeros(())

@@ -220,3 +220,30 @@ def test_counted_steps_can_be_set_for_a_schedule() -> None:
     optimizer.step()
     torch.testing.assert_close(model[0].weight.grad, 7.0 * weight_sign(model))
     assert handle.steps == 8
+
+
+def test_what_many_small_parameters_came_to() -> None:
+    """Every path once, in the order of the model, as the loss way tells it; what is told stays when weights move on."""
+    model = network()
+    reg = Regularizer(
+        ElasticNet(0.3, 0.2).on(params("**"), name="all", schedule=lambda step: 2.0 + step),
+        L1(0.1).on(params("**", role="kernel"), name="kernels"),
+        L2Norm(0.3).on(params("**", joint=True), name="joint"),
+        L2Norm(0.3).on(params("0.*"), name="first"),
+    )
+    due = reg.at(step=0).apply(model, torch.zeros(1, 3).double())[1]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    handle = add_penalty_gradients(optimizer, reg, model)
+    optimizer.step()
+    told = handle.penalties
+    assert told is not None
+    assert told is handle.penalties
+    torch.testing.assert_close((told.total, told.terms), (due.total.detach(), detached(due.terms)), rtol=1e-13, atol=0)
+    for name, found in due.layers.items():
+        assert list(told.layers[name]) == list(found)
+        torch.testing.assert_close(told.layers[name], detached(found), rtol=1e-13, atol=0)
+
+
+def detached(found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Values without a graph."""
+    return {name: value.detach() for name, value in found.items()}
