@@ -79,7 +79,7 @@ def _journal(config: pytest.Config) -> Journal | None:
     if path is None:
         return None
     told = getattr(config, "workerinput", {}).get(JOURNAL)
-    return Journal(path, *(told or (fingerprint(options.device(config)),)))
+    return Journal(path, fingerprint(options.device(config))) if told is None else Journal(path, *told)
 
 
 @pytest.hookimpl(optionalhook=True)

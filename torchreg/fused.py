@@ -16,7 +16,7 @@ from operator import add
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, _foreach_add_, _foreach_sign  # pyright: ignore[reportPrivateImportUsage]
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 from torch.autograd import forward_ad
 
@@ -133,11 +133,11 @@ def _add_to_rows(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2
     rows, parts = flat.view(len(xs), xs[0].numel()), []
     if l1 is not None:
         parts.append(l1 * rows.abs().sum(dim=1))
-        torch._foreach_add_(gradients, torch._foreach_sign(xs), alpha=by * l1)
+        _foreach_add_(gradients, _foreach_sign(xs), alpha=by * l1)
     if l2 is not None:
         parts.append(l2 * (rows**2).sum(dim=1))
         wide = xs if flat.dtype == xs[0].dtype else list(_unflatten_dense_tensors(flat, xs))
-        torch._foreach_add_(gradients, wide, alpha=2 * by * l2)
+        _foreach_add_(gradients, wide, alpha=2 * by * l2)
     return reduce(add, parts)
 
 
