@@ -100,7 +100,7 @@ def test_a_backend_that_is_required_and_absent_is_an_error(
 ) -> None:
     """It is not a skip."""
     monkeypatch.setenv("TWINREG_REQUIRE", "jax")
-    pytester.makeconftest("import parity_tests.backends\nparity_tests.backends.MODULES['jax'] = ('no_such_module',)")
+    pytester.makeconftest("import parity_tests.problems\nparity_tests.problems.MODULES['jax'] = ('no_such_module',)")
     result = run(pytester, "-p", "conftest")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*TWINREG_REQUIRE: jax must be present; no_such_module not installed*"])
