@@ -74,13 +74,14 @@ def in_pr_tier(case: Case, mode: str) -> bool:
     if LARGE in case.target.name:
         return case.dtype == "float32" and case.input_class == "normal" and mode in FAST
     here, entry = typical(case.config), entry_of(case.config)
+    first = case.config == entry.configs[0]
     if mode not in FAST:  # the operations of the two, arranged otherwise
         classes = {"jax-eager": KINKS, "jax-vmap": ("ties",), "torch-aot": ("ties",)}.get(mode, ())
-        return case.target == here[0] and case.dtype == "float32" and case.input_class in classes
+        return first and case.target == here[0] and case.dtype == "float32" and case.input_class in classes
     special = case.input_class in entry.extra
-    if case.config != entry.configs[0]:  # another option of a penalty that has met every class
-        few = ("normal", "ties", "overflow") if case.target in here else ("normal",)
-        return case.dtype == "float32" and (case.input_class in few or (special and case.target in here))
+    if not first:  # another option of a penalty that has met every class
+        few = case.input_class in ("normal", "ties", "overflow") or special
+        return few and case.dtype == "float32" and case.target in here
     if case.dtype == "float32":
         return case.target in here or case.input_class in ("normal", "ties")
     if case.dtype == "float64":
