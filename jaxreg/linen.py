@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -89,15 +88,16 @@ def run(
         wanted = union_filters(wanted, SOWN)  # as Flax itself does
     # What a state that is fed back still holds would be added to.
     variables = {name: tree for name, tree in given.items() if name not in (COLLECTION, SOWN)}
-    with _translated(ours=False):
-        output, state, pass_ = _passed(sites(terms, values), terms, model, (variables, *args[1:]), wanted, options)
-    with _translated(ours=True):
-        rest = {name: tree for name, tree in state.items() if name != COLLECTION}
-        sown = rest.get(SOWN, {}) if in_filter(wanted, SOWN) else rest.pop(SOWN, {})
-        parameters = rest.get("params", variables.get("params", {}))
-        scalars: list[Scalars] = [{} for _ in terms]
+    output, state, pass_ = _passed(sites(terms, values), terms, model, (variables, *args[1:]), wanted, options)
+    rest = {name: tree for name, tree in state.items() if name != COLLECTION}
+    sown = rest.get(SOWN, {}) if in_filter(wanted, SOWN) else rest.pop(SOWN, {})
+    parameters = rest.get("params", variables.get("params", {}))
+    scalars: list[Scalars] = [{} for _ in terms]
+    try:
         for number, found in pass_.collect(state.get(COLLECTION, {}), sown, parameters).items():
             scalars[number] = found
+    except UnexpectedTracerError as error:
+        raise RuntimeError(leaked()) from error
     owned = pass_.owned(state.get(COLLECTION, {}))
     for number, found in parameter_scalars(terms, lambda: tree_parameters(parameters, owned)).items():
         scalars[number] = found
@@ -124,28 +124,15 @@ def _passed(
             return output, state, pass_
         except Exception as error:
             _numbers.pop(key, None)  # nn.jit may keep the trace of a pass that failed: it must not serve it
-            if not _is_structural(error):
+            leak = isinstance(error, UnexpectedTracerError)
+            if not leak and not _is_structural(error):
                 raise
             inside |= pass_.names()
-            if grows:
+            if grows and not leak:
                 continue
             model.apply(*args, mutable=wanted, **options)  # where the model itself is at fault, this says so
-            raise RuntimeError(fixed(inside)) from error
+            raise RuntimeError(leaked() if leak else fixed(inside)) from error
     raise AssertionError  # the loop returns or raises
-
-
-@contextmanager
-def _translated(*, ours: bool) -> Iterator[None]:
-    """Says the way out where one of jax's own transforms runs a selected module: what it sows cannot leave it.
-
-    ``ours`` says that no code of the model runs inside.
-    """
-    try:
-        yield
-    except UnexpectedTracerError as error:
-        if not ours and COLLECTION not in str(error) and "linen_pass" not in str(error):
-            raise
-        raise RuntimeError(leaked()) from error
 
 
 def _is_structural(error: Exception) -> bool:

@@ -109,10 +109,10 @@ def test_random_trees_select_alike() -> None:
         names, glob = _tree(draw), _glob(draw)
         expected = [name for name in names if _reference(glob, name)]
         for select, target in zip(specs, targets, strict=True):
-            began = time.perf_counter()
+            began = time.process_time()
             assert _selected(select, target, names, glob) == expected
-            worst = max(worst, time.perf_counter() - began)
-    assert worst < 0.5  # ten times the promise of 50 ms: a machine that is busy elsewhere must not fail it
+            worst = max(worst, time.process_time() - began)
+    assert worst < 0.5  # of processor time; ten times the promise of 50 ms, as a collection of garbage may fall into it
 
 
 def _selected(select: Any, targets: Any, names: list[str], glob: str) -> list[str]:
@@ -126,9 +126,9 @@ def _selected(select: Any, targets: Any, names: list[str], glob: str) -> list[st
 def test_no_pattern_is_slow(spec: dict[str, ModuleType]) -> None:
     """Stars that would make a backtracking matcher take for ever are answered at once."""
     name = ".".join(["a" * 200] * 200)
-    began = time.perf_counter()
+    began = time.process_time()
     assert not spec["names"].matcher("**.a*a*a*a*a*b.**.c*c*c.**.**.d")(name)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_what_matches_nothing_is_answered_with_the_nearest_names(spec: dict[str, ModuleType]) -> None:

@@ -133,10 +133,11 @@ def register(tape: Tape, model: nn.Module, found: list[tuple[nn.Module, list[Sit
     """Puts the hooks of a tape on a model: those of the root around those of the sites, which the root may be too."""
     handles: list[RemovableHandle | Mark] = [model.register_forward_pre_hook(Begin(tape), prepend=True)]
     for module, of_module in found:
-        # Both kinds, whatever is wanted: compiled code looks for a later tape's hooks only where it knows of some.
         inputs = [site for site in of_module if site.target.of == "input"]
         outputs = [site for site in of_module if site.target.of == "output"]
-        handles.append(module.register_forward_pre_hook(Input(tape, inputs), with_kwargs=True))
+        if inputs:
+            handles.append(module.register_forward_pre_hook(Input(tape, inputs), with_kwargs=True))
+        # Always, even for nothing: compiled code notices a later tape by one hook more of a kind that was there before.
         handles.append(module.register_forward_hook(Output(tape, outputs), prepend=_is_sharded(module)))
     handles.append(model.register_forward_hook(Commit(tape)))
     handles.append(model.register_forward_hook(End(tape), always_call=True))

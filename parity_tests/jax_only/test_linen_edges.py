@@ -130,33 +130,6 @@ def test_the_callers_captures_of_a_call_inside_a_method_are_his() -> None:
     close(found["hidden"], 2 * total(X))
 
 
-def test_another_output_of_a_recurrent_module_has_axes_of_its_own() -> None:
-    """The carry of a time-major RNN has samples first; its outputs are the primary ones, however they are named."""
-    x = jax.random.normal(KEY, (5, 2, 3))
-    rnn = nn.RNN(nn.GRUCell(4), time_major=True, return_carry=True)
-    variables = rnn.init(KEY, x)
-    carry, y = rnn.apply(variables, x)
-    by_position = jaxreg.Regularizer(
-        jaxreg.L1(1.0).on(jaxreg.activations("", index=0, per="position"), name="carry"),
-        jaxreg.L1(1.0).on(jaxreg.activations("", per="example"), name="outputs"),
-        jaxreg.L1(1.0).on(jaxreg.activations("", index=1, per="example"), name="by position"),
-        jaxreg.L1(1.0).on(jaxreg.activations("", index=-1, per="example"), name="from the end"),
-    )
-    found = by_position.apply(rnn, variables, x)[1].terms
-    close(found["carry"], total(carry) / 2)
-    for name in ("outputs", "by position", "from the end"):
-        close(found[name], total(y) / 2)
-    by_name = jaxreg.Regularizer(jaxreg.L1(1.0).on(jaxreg.activations("", of="input", index="inputs")))
-    close(by_name.apply(rnn, variables, inputs=x)[1].total, total(x) / 2)
-    alone = nn.RNN(nn.GRUCell(4), time_major=True)
-    close(
-        jaxreg.Regularizer(jaxreg.L1(1.0).on(jaxreg.activations("", index=0, per="example")))
-        .apply(alone, variables, x)[1]
-        .total,
-        total(y) / 2,
-    )
-
-
 def test_an_unchanged_reduced_value_stays_what_it_was() -> None:
     """A second call that leaves an infinite sown value alone adds 0, not the difference of two infinities."""
 

@@ -94,7 +94,8 @@ def test_a_pass_inside_a_pass(lifted: bool) -> None:
     ],
     ids=["checkpoint", "vmap", "grad", "twice"],
 )
-def test_jax_transforms_inside_a_model_are_refused(transform: Any) -> None:
+@pytest.mark.parametrize("lifted", [False, True])
+def test_jax_transforms_inside_a_model_are_refused(transform: Any, lifted: bool) -> None:
     """jax's own transforms around a module's call cannot hand a penalty out; the error names those that can."""
 
     class Raw(nn.Module):
@@ -104,7 +105,7 @@ def test_jax_transforms_inside_a_model_are_refused(transform: Any) -> None:
             return transform(lambda v: tap(nn.relu(v)))(x)
 
     with pytest.raises(RuntimeError) as caught:
-        REG.apply(Raw(), {}, X)
+        REG.apply(nn.jit(Raw)() if lifted else Raw(), {}, X)
     assert str(caught.value) == (
         "Regularizer.apply: a selected module must be called inside linen's own transforms, because jax's own know no "
         "modules; got 'a leak'. Use nn.remat, nn.scan, nn.vmap, nn.jit; or name what the transform returns with "

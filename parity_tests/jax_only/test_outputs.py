@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import pytest
 from flax import linen as nn
@@ -16,6 +17,7 @@ import jaxreg
 from parity_tests.capture_table import covers
 from parity_tests.jax_only.common import X, close, l1_of, total
 
+KEY = jax.random.key(1)
 Run = Callable[[jaxreg.Regularizer, Callable[..., Any]], jaxreg.Penalties]
 
 
@@ -151,3 +153,55 @@ def test_regularizers_do_not_disturb_each_other(run: Any) -> None:
         close(run(first, lambda x: 2 * x).total, double["s"])
         close(run(second, lambda x: 2 * x).total, double["L2"])
     close(double["s"], 2 * total(X))
+
+
+def test_another_output_of_a_recurrent_module_has_axes_of_its_own() -> None:
+    """The carry of a time-major RNN has samples first; its outputs are the primary ones, however they are named."""
+    x = jax.random.normal(KEY, (5, 2, 3))
+    rnn = nn.RNN(nn.GRUCell(4), time_major=True, return_carry=True)
+    variables = rnn.init(KEY, x)
+    carry, y = rnn.apply(variables, x)
+    by_position = jaxreg.Regularizer(
+        jaxreg.L1(1.0).on(jaxreg.activations("", index=0, per="position"), name="carry"),
+        jaxreg.L1(1.0).on(jaxreg.activations("", per="example"), name="outputs"),
+        jaxreg.L1(1.0).on(jaxreg.activations("", index=1, per="example"), name="by position"),
+        jaxreg.L1(1.0).on(jaxreg.activations("", index=-1, per="example"), name="from the end"),
+    )
+    found = by_position.apply(rnn, variables, x)[1].terms
+    close(found["carry"], total(carry) / 2)
+    for name in ("outputs", "by position", "from the end"):
+        close(found[name], total(y) / 2)
+    by_name = jaxreg.Regularizer(jaxreg.L1(1.0).on(jaxreg.activations("", of="input", index="inputs")))
+    close(by_name.apply(rnn, variables, inputs=x)[1].total, total(x) / 2)
+    alone = nn.RNN(nn.GRUCell(4), time_major=True)
+    close(
+        jaxreg.Regularizer(jaxreg.L1(1.0).on(jaxreg.activations("", index=0, per="example")))
+        .apply(alone, variables, x)[1]
+        .total,
+        total(y) / 2,
+    )
+
+
+class Wide(nn.RNNCellBase):
+    """A cell whose carry has as many axes as the outputs of the whole sequence."""
+
+    num_feature_axes: int = 1  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+
+    @nn.nowrap
+    def initialize_carry(self, rng: Any, input_shape: tuple[int, ...]) -> Any:
+        return jnp.zeros((input_shape[0], 3, input_shape[1]))
+
+    def __call__(self, carry: Any, x: Any) -> Any:
+        return carry + x[:, None], 2 * x
+
+
+def test_the_axes_of_the_outputs_are_not_those_of_the_carry() -> None:
+    """Times come first in the outputs; in a carry of the same rank samples do."""
+    x = jax.random.normal(KEY, (5, 4, 2))
+    rnn = nn.RNN(Wide(), time_major=True, return_carry=True)
+    found = jaxreg.Regularizer(
+        jaxreg.L1(1.0).on(jaxreg.activations("", index=0), name="carry"),
+        jaxreg.L1(1.0).on(jaxreg.activations("", index=1), name="outputs"),
+    ).apply(rnn, {}, x)[1]
+    close(found.terms["carry"], 3 * total(x.sum(0)) / 4)
+    close(found.terms["outputs"], 2 * total(x) / 4)
