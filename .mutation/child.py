@@ -94,7 +94,7 @@ def _child(session: pytest.Session, items: list[pytest.Item], cold: list[str], w
                 os._exit(1)
         code = 0
         if cold:
-            code = pytest.main(["-q", "-x", "-p", "no:cacheprovider", *cold], plugins=[failed])
+            code = pytest.main(["-q", "-x", "-p", "no:cacheprovider", *(f"parity_tests/{name}" for name in cold)], plugins=[failed])
             code = min(code, 1)
     finally:
         os._exit(code)
