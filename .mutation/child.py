@@ -51,7 +51,12 @@ class Clone:
 
 
 def judged(
-    clone: Clone, session: pytest.Session, mutant: Mutant | None, items: list[pytest.Item], cold: list[str], limit: float
+    clone: Clone,
+    session: pytest.Session,
+    mutant: Mutant | None,
+    items: list[pytest.Item],
+    cold: list[str],
+    limit: float,
 ) -> Verdict:
     """Run tests on a mutant, or on the package as it is, until the first fails."""
     start = time.monotonic()
@@ -82,10 +87,9 @@ def _child(session: pytest.Session, items: list[pytest.Item], cold: list[str], w
     code = 70
     try:
         sys.dont_write_bytecode = not verbose  # what is compiled of the unmutated clone serves the mutants
-        if not verbose:
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, 1)
-            os.dup2(null, 2)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
         failed = _Failed(writer)
         session.config.pluginmanager.register(failed)
         for item, following in zip(items, [*items[1:], None], strict=True):
@@ -94,7 +98,9 @@ def _child(session: pytest.Session, items: list[pytest.Item], cold: list[str], w
                 os._exit(1)
         code = 0
         if cold:
-            code = pytest.main(["-q", "-x", "-p", "no:cacheprovider", *(f"parity_tests/{name}" for name in cold)], plugins=[failed])
+            code = pytest.main(
+                ["-q", "-x", "-p", "no:cacheprovider", *(f"parity_tests/{name}" for name in cold)], plugins=[failed]
+            )
             code = min(code, 1)
     finally:
         os._exit(code)

@@ -6,6 +6,7 @@ child is what a fresh process would be, only sooner.
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import sys
@@ -24,6 +25,7 @@ from child import Clone, Verdict, judged
 from mutants import Mutant, mutants, sampled
 
 CONFIG = tomllib.loads((Path(__file__).resolve().parent / "config.toml").read_text(encoding="utf-8"))
+ONLY = {"torchreg": "torch_only", "jaxreg": "jax_only"}
 FRAMEWORKS = ("torch", "jax", "flax", "flax.linen", "flax.nnx", "optax")
 FOREIGN = {"torchreg": re.compile(r"\b(jax|jaxreg|linen|nnx|flax)\b"), "jaxreg": re.compile(r"\b(torch|torchreg)\b")}
 
@@ -33,6 +35,7 @@ class Rule:
     """Which tests the mutants of some sources meet, and what share of them is drawn."""
 
     sources: list[str]
+    families: list[str] = field(default_factory=list)
     share: float = 1.0
     tests: list[str] = field(default_factory=list)
     cold: list[str] = field(default_factory=list)
@@ -60,8 +63,17 @@ class Session:
         self._results = results / f"{package}.jsonl"
         found = (str(path.relative_to(root / package)) for path in sorted((root / package).rglob("*.py")))
         self._known = _read(self._results)
-        work = ((source, mutants(root / package, source, CONFIG["operators"])) for source in found if fnmatch(source, only))
-        self._work = {source: sampled(every, rule_of(package, source).share, CONFIG["seed"]) for source, every in work if every}
+        found = (
+            source
+            for source in found
+            if package == "torchreg" or not any(fnmatch(source, once) for once in CONFIG["once"])
+        )
+        work = (
+            (source, mutants(root / package, source, CONFIG["operators"])) for source in found if fnmatch(source, only)
+        )
+        self._work = {
+            source: sampled(every, rule_of(package, source).share, CONFIG["seed"]) for source, every in work if every
+        }
 
     def run(self) -> None:
         """Collect what the sources need, and judge."""
@@ -76,6 +88,7 @@ class Session:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         if {"torchreg", "jaxreg"} & set(sys.modules):
             raise pytest.UsageError("a collected test imports a package.")
+        gc.freeze()
         for source, drawn in self._work.items():
             due = [mutant for mutant in drawn if self._is_due(mutant)]
             if due:
@@ -86,7 +99,8 @@ class Session:
     def _source(self, session: pytest.Session, source: str, due: list[Mutant]) -> None:
         """Judge the mutants of a source, whose tests must pass as long as it is not mutated."""
         rule = rule_of(self._package, source)
-        items, cold = self._items(session, rule, source), rule.cold + rule.wide_cold * self._again
+        cold = [name.replace("{only}", ONLY[self._package]) for name in rule.cold + rule.wide_cold * self._again]
+        items = self._items(session, rule, source)
         plain = judged(self._clone, session, None, items, cold, 600.0)
         print(f"{source}: {len(due)} mutants, {len(items)} tests, {plain.seconds:.1f} s", flush=True)
         if plain.status != "survived":
@@ -102,7 +116,8 @@ class Session:
     def _items(self, session: pytest.Session, rule: Rule, source: str) -> list[pytest.Item]:
         """The collected tests that the mutants of a source meet, in the order of its rule."""
         kept: dict[str, pytest.Item] = {}
-        own = {entry.name for entry in _families().get(Path(source).stem, ())}
+        families = rule.families or [Path(source).stem]
+        own = {entry.name for family in families for entry in _families().get(family, ())}
         for name, pattern in rule.warm(source, self._again):
             for item in session.items:
                 file, _, test = item.nodeid.partition("::")
