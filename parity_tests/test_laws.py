@@ -1,17 +1,19 @@
 """Laws that hold for every array, tried on many: scaling, permutation, sign, the triangle, masks, samples.
 
 Each law compares results of one mode with each other, so it needs no oracle and finds what an oracle might share. The
-catalogue says which laws a penalty obeys; the default tier tries the typical configuration of each entry, the full tier
-all of them.
+catalogue says which laws a penalty obeys. The default tier tries the typical configuration of each entry; the full tier
+tries it on more arrays, and every other configuration on as many as the default tier has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import update_wrapper
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from parity_tests.backends import FAST, PACKAGES, Problem, package, value_and_grad
@@ -80,23 +82,51 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("mode", FAST)
 
 
-@st.composite
-def arrays(draw: st.DrawFn, shape: tuple[int, ...]) -> Array:
-    """An array of one fixed shape (so nothing is compiled twice): normal, with zeros, ties or a wide range."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    x = rng.standard_normal(shape)
-    kind = draw(st.sampled_from(["normal", "zeros", "ties", "wide"]))
-    if kind == "zeros":
-        return x * rng.integers(0, 2, x.shape) * rng.integers(0, 2, (shape[0], *(1,) * (len(shape) - 1)))
-    if kind == "ties":
-        return np.sign(x) * rng.integers(0, 3, x.shape).astype(np.float64)
-    if kind == "wide":
-        return x * 10.0 ** rng.uniform(-3, 3, x.shape)
-    return x
+@dataclass(frozen=True)
+class Draw:
+    """What a law is tried on: all of it drawn from one seed, in shapes that are fixed, so nothing is compiled twice."""
+
+    rng: np.random.Generator
+
+    def array(self, shape: tuple[int, ...]) -> Array:
+        """Normal, with zeros, ties or a wide range."""
+        x, kind = self.rng.standard_normal(shape), self.rng.integers(4)
+        if kind == 1:
+            rows = self.rng.integers(0, 2, (shape[0], *(1,) * (len(shape) - 1)))
+            return x * self.rng.integers(0, 2, x.shape) * rows
+        if kind == 2:
+            return np.sign(x) * self.rng.integers(0, 3, x.shape).astype(np.float64)
+        return x * 10.0 ** self.rng.uniform(-3, 3, x.shape) if kind == 3 else x
+
+    def factor(self) -> float:
+        """Plus or minus a power of two, which rounds nothing: a term that cancels to 0 does so at every scale."""
+        return float(self.rng.choice([-1.0, 1.0]) * 2.0 ** self.rng.integers(-10, 11))
+
+    def signs(self, shape: tuple[int, ...]) -> Array:
+        return self.rng.choice([-1.0, 1.0], size=shape)
 
 
-factors = st.floats(0.001, 1000.0) | st.floats(-1000.0, -0.001)
-seeds = st.integers(0, 2**32 - 1)
+SEEDS = 20  # for hypothesis to choose; many arrays are drawn from each, because they cost less than it does
+EXAMPLES = settings.default.max_examples  # of the tier
+FEW = 200  # arrays for a configuration that is not the typical one of its entry
+
+Law = Callable[[str, Config, Target, Draw], None]
+
+
+def law(holds: Law) -> Callable[..., None]:
+    """A test that tries a law on as many arrays as the tier has examples."""
+
+    @settings(max_examples=SEEDS)
+    @given(seed=st.integers(0, 2**32 - 1))
+    def test(mode: str, penalty: Config, place: Target, seed: int) -> None:
+        typical = penalty == entry_of(penalty).configs[0]
+        for i in range((EXAMPLES if typical else FEW) // SEEDS):
+            note(f"draw {i} of the seed")
+            holds(mode, penalty, place, Draw(np.random.default_rng([seed, i])))
+
+    update_wrapper(test, holds)
+    del test.__wrapped__  # pytest would ask for the arguments of the law
+    return test
 
 
 def both(mode: str, penalty: Config, x: Array, axes: Axes, where: np.ndarray | None = None) -> tuple[float, Array]:
@@ -115,27 +145,27 @@ def close(got: float | Array, due: float | Array, size: float | Array) -> None:
     np.testing.assert_array_less(np.abs(np.asarray(got) - due), 1e-12 * np.asarray(size) + np.finfo(float).tiny)
 
 
-@given(data=st.data())
-def test_homogeneity(mode: str, penalty: Config, place: Target, data: st.DataObject) -> None:
+@law
+def test_homogeneity(mode: str, penalty: Config, place: Target, draw: Draw) -> None:
     """f(c x) is |c|^d f(x): d is 1 for norms, 2 for squares, 0 for ratios."""
-    x, factor = data.draw(arrays(place.shape)), data.draw(factors)
+    x, factor = draw.array(place.shape), draw.factor()
     degree = entry_of(penalty).laws.degree or 0
     due = penalty.oracle(factor * x, place.axes)
     got = abs(factor) ** degree * value(mode, penalty, x, place.axes)
     close(value(mode, penalty, factor * x, place.axes), got, due.scale)
 
 
-@given(data=st.data())
-def test_permutation_of_rows(mode: str, penalty: Config, place: Target, data: st.DataObject) -> None:
+@law
+def test_permutation_of_rows(mode: str, penalty: Config, place: Target, draw: Draw) -> None:
     """No penalty knows the order of samples, or of the rows of a matrix; the gradient is permuted with them."""
-    x, order = data.draw(arrays(place.shape)), data.draw(st.permutations(range(place.shape[0])))
+    x, order = draw.array(place.shape), draw.rng.permutation(place.shape[0])
     check_permuted(mode, penalty, place, x, lambda array: array[order])
 
 
-@given(data=st.data())
-def test_permutation_of_columns(mode: str, penalty: Config, place: Target, data: st.DataObject) -> None:
+@law
+def test_permutation_of_columns(mode: str, penalty: Config, place: Target, draw: Draw) -> None:
     """Nor does it know the order of features, or of columns."""
-    x, order = data.draw(arrays(place.shape)), data.draw(st.permutations(range(place.shape[-1])))
+    x, order = draw.array(place.shape), draw.rng.permutation(place.shape[-1])
     check_permuted(mode, penalty, place, x, lambda array: array[..., order])
 
 
@@ -148,12 +178,12 @@ def check_permuted(mode: str, penalty: Config, place: Target, x: Array, permute:
     close(slope_moved, permute(slope), permute(due.gradient_scale))
 
 
-@given(data=st.data())
-def test_signs(mode: str, penalty: Config, place: Target, data: st.DataObject) -> None:
+@law
+def test_signs(mode: str, penalty: Config, place: Target, draw: Draw) -> None:
     """Flipping signs that do not matter (of elements, of a column, of everything) flips those of the gradient."""
-    x = data.draw(arrays(place.shape))
+    x = draw.array(place.shape)
     shape = {"element": x.shape, "column": x.shape[-1:], "all": ()}[entry_of(penalty).laws.signs or "all"]
-    signs = np.random.default_rng(data.draw(seeds)).choice([-1.0, 1.0], size=shape)
+    signs = draw.signs(shape)
     flipped, slope_flipped = both(mode, penalty, x * signs, place.axes)
     here, slope = both(mode, penalty, x, place.axes)
     due = penalty.oracle(x, place.axes)
@@ -161,18 +191,18 @@ def test_signs(mode: str, penalty: Config, place: Target, data: st.DataObject) -
     close(slope_flipped, slope * signs, due.gradient_scale)
 
 
-@given(data=st.data())
-def test_triangle_inequality(mode: str, penalty: Config, place: Target, data: st.DataObject) -> None:
+@law
+def test_triangle_inequality(mode: str, penalty: Config, place: Target, draw: Draw) -> None:
     """A norm of a sum is at most the sum of the norms."""
-    x, y = data.draw(arrays(place.shape)), data.draw(arrays(place.shape))
+    x, y = draw.array(place.shape), draw.array(place.shape)
     limit = value(mode, penalty, x, place.axes) + value(mode, penalty, y, place.axes)
     assert value(mode, penalty, x + y, place.axes) <= limit * (1 + 1e-13)
 
 
-@given(data=st.data())
-def test_subgradients_support(mode: str, penalty: Config, place: Target, data: st.DataObject) -> None:
+@law
+def test_subgradients_support(mode: str, penalty: Config, place: Target, draw: Draw) -> None:
     """A convex penalty lies above its tangent at every point, at a kink too: f(y) >= f(x) + <g(x), y - x>."""
-    x, y = data.draw(arrays(place.shape)), data.draw(arrays(place.shape))
+    x, y = draw.array(place.shape), draw.array(place.shape)
     here, slope = both(mode, penalty, x, place.axes)
     there = value(mode, penalty, y, place.axes)
     tangent = here + float(np.sum(slope * (y - x)))
@@ -180,14 +210,14 @@ def test_subgradients_support(mode: str, penalty: Config, place: Target, data: s
     assert there >= tangent - 1e-12 * (size + float(np.sum(np.abs(slope * (y - x)))))
 
 
-@given(data=st.data())
-def test_a_mask_slices_away(mode: str, penalty: Config, place: Target, data: st.DataObject) -> None:
+@law
+def test_a_mask_slices_away(mode: str, penalty: Config, place: Target, draw: Draw) -> None:
     """A masked sample might as well be absent: in the value, in every count, and its gradient is exactly 0.
 
     The shape must stay the same for the compiled mode, so the sliced array comes from the oracle.
     """
-    x = data.draw(arrays(place.shape))
-    where = np.random.default_rng(data.draw(seeds)).random(place.shape[0]) < 0.6
+    x = draw.array(place.shape)
+    where = draw.rng.random(place.shape[0]) < 0.6
     due = penalty.oracle(x[where], place.axes)
     got, slope = both(mode, penalty, x, place.axes, where)
     close(got, due.value, due.scale)
@@ -195,18 +225,18 @@ def test_a_mask_slices_away(mode: str, penalty: Config, place: Target, data: st.
     close(slope[where], due.gradient, due.gradient_scale)
 
 
-@given(data=st.data())
-def test_additivity_over_samples(mode: str, penalty: Config, place: Target, data: st.DataObject) -> None:
+@law
+def test_additivity_over_samples(mode: str, penalty: Config, place: Target, draw: Draw) -> None:
     """An additive penalty of a batch is the sum of those of its samples."""
-    x, each = data.draw(arrays(place.shape)), np.arange(place.shape[0])
+    x, each = draw.array(place.shape), np.arange(place.shape[0])
     parts = [value(mode, penalty, x, place.axes, each == i) for i in each]
     close(value(mode, penalty, x, place.axes), float(np.sum(parts)), penalty.oracle(x, place.axes).scale)
 
 
-@given(data=st.data())
-def test_axes_are_names_not_places(mode: str, penalty: Config, place: Target, data: st.DataObject) -> None:
+@law
+def test_axes_are_names_not_places(mode: str, penalty: Config, place: Target, draw: Draw) -> None:
     """An array with its axes in the reverse order, and named so, has the same penalty."""
-    x = data.draw(arrays(place.shape))
+    x = draw.array(place.shape)
     turned, slope_turned = both(mode, penalty, x.T, place.axes[::-1])
     here, slope = both(mode, penalty, x, place.axes)
     due = penalty.oracle(x, place.axes)
@@ -214,10 +244,10 @@ def test_axes_are_names_not_places(mode: str, penalty: Config, place: Target, da
     close(slope_turned.T, slope, due.gradient_scale)
 
 
-@given(data=st.data())
-def test_it_is_never_negative(mode: str, penalty: Config, place: Target, data: st.DataObject) -> None:
+@law
+def test_it_is_never_negative(mode: str, penalty: Config, place: Target, draw: Draw) -> None:
     """A penalty is at least 0."""
-    assert value(mode, penalty, data.draw(arrays(place.shape)), place.axes) >= 0
+    assert value(mode, penalty, draw.array(place.shape), place.axes) >= 0
 
 
 def test_every_law_has_a_test_and_holds_for_some() -> None:
