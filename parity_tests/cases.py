@@ -69,9 +69,36 @@ def typical(config: Config) -> tuple[Target, ...]:
     return tuple(kind[0] for kind in kinds(targets(config)) if kind)
 
 
+def is_large(case: Case) -> bool:
+    return LARGE in case.target.name
+
+
+def shares_code(case: Case) -> bool:
+    """Whether the array of a case has the shape and the memory order of most, so that nothing more is compiled."""
+    kind = CLASSES[case.input_class]
+    return not kind.strided and kind.reshape(case.target.shape) == case.target.shape
+
+
+def in_full_tier(case: Case, mode: str) -> bool:
+    """Every class and type for one mode of each framework; for the others no array or type that differs in nothing
+    but what those have seen to, and of the arrays of a million elements one type: compiling them again is what costs.
+    """
+    here, special = typical(case.config), case.input_class in entry_of(case.config).extra
+    if is_large(case):
+        one = (
+            case.dtype == "float32" and case.input_class == "normal" and case.config == entry_of(case.config).configs[0]
+        )
+        return one or (mode in FAST and (case.dtype == "float32" or case.input_class == "normal"))
+    if mode in FAST:
+        return case.target in here or case.dtype == "float32" or case.input_class in KINKS
+    if case.target not in here:
+        return mode != "torch-inductor" and case.dtype == "float32" and case.input_class in ("normal", "ties")
+    return case.dtype == "float32" or (shares_code(case) and (special or case.input_class in (*KINKS, *NARROW_CLASSES)))
+
+
 def in_pr_tier(case: Case, mode: str) -> bool:
     """Leaves to the full tier what a pull request can spare: what repeats another cell's code path in another dtype."""
-    if LARGE in case.target.name:
+    if is_large(case):
         return case.dtype == "float32" and case.input_class == "normal" and mode in FAST
     here, entry = typical(case.config), entry_of(case.config)
     first = case.config == entry.configs[0]
@@ -91,12 +118,12 @@ def in_pr_tier(case: Case, mode: str) -> bool:
 
 def table(tier: str) -> Iterator[tuple[Case, str]]:
     """Every (case, mode) of a tier; the classes of one array in one mode together, as they share compiled code."""
+    chosen = in_full_tier if tier == "full" else in_pr_tier
     for config in CONFIGS:
         for target in targets(config):
             for dtype in DTYPES:
                 cases = [Case(config, target, dtype, name) for name in classes(config, target)]
-                rows = ((case, mode) for mode in MODES for case in cases)
-                yield from rows if tier == "full" else (row for row in rows if in_pr_tier(*row))
+                yield from ((case, mode) for mode in MODES for case in cases if chosen(case, mode))
 
 
 def shared(case: Case, mode: str) -> str:
