@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -27,7 +27,7 @@ class Verdict:
 
 
 class Clone:
-    """The working copy; a source that is mutated in it gets a time of its own, or a stale .pyc would be taken for it."""
+    """The working copy; a mutated source gets a time of its own, or a stale .pyc would be taken for it."""
 
     def __init__(self, root: Path, package: str) -> None:
         self.root, self._package, self._times = root, package, count(1_600_000_000)
@@ -70,10 +70,8 @@ def judged(
         os.close(writer)
         watched = os.pidfd_open(child)
         late = not select.select([watched], [], [], limit)[0]
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)  # the child, if it is late, and whatever it has started
-        except ProcessLookupError:
-            pass
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         os.close(watched)
         with os.fdopen(reader, encoding="utf-8") as pipe:

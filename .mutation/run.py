@@ -1,7 +1,7 @@
 """Mutation testing of torchreg and jaxreg: ``python .mutation/run.py [torchreg] [jaxreg] [--only PATTERN]``.
 
-The working copy is a clone of HEAD, never the checkout. Results are added to ``.mutation/results-PACKAGE.jsonl``; what is
-there is not run again. A source whose tests fail as it is ends the run, because its mutants would all seem killed.
+The working copy is a clone of HEAD, never the checkout. Results are added to ``.mutation/PACKAGE.jsonl``; what is there
+is not run again. A source whose tests fail as it is ends the run, because its mutants would all seem killed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One package's mutants: the frameworks are imported and the tests collected once, and each mutant is judged in a fork.
+"""One package's mutants: the frameworks are imported and the tests collected once; a fork judges each mutant.
 
-Only tests that import neither package are collected here, no package is imported and no JAX backend started, so a forked
-child is what a fresh process would be, only sooner.
+Only tests that import neither package are collected here, no package is imported and no JAX backend started, so a
+forked child is what a fresh process would be, only sooner.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,7 @@ def _families() -> dict[str, Any]:
     return import_module("parity_tests.families").FAMILIES
 
 
-@lru_cache(maxsize=None)
+@cache
 def _penalties(text: str) -> frozenset[str]:
     """The penalties that a text names."""
     known = {entry.name for entries in _families().values() for entry in entries}
