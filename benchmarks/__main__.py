@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import importlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,8 @@ def main(arguments: list[str]) -> int:
 
         return report.main(arguments[1:])
     chosen = _parse(arguments)
+    if chosen.device == "cpu":
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")  # where there is an accelerator, JAX takes it unasked
     # Only now: a word on the command line must not wait for two frameworks.
     import torch
     from rich.console import Console

@@ -6,6 +6,8 @@ the next begins, as ``torch.utils.benchmark.Timer`` does (which also sets PyTorc
 block of calls of every candidate, in shuffled order, and the ratio is that of the medians over rounds. A block is as
 many calls as take the fastest candidate 20 ms, the same number for all, between two readings of
 ``time.perf_counter``; on CUDA between two events, after a write over the whole of the L2 cache, one call to a block.
+The device is idle when a block begins, because JAX has a stream of its own, which would overlap with that write; so the
+time to launch kernels is part of a block.
 The garbage collector runs between blocks and not inside them.
 """
 
@@ -41,7 +43,7 @@ class CpuClock:
 
 
 class CudaClock:
-    """Seconds between two events on the stream, with a cold L2 cache. Written, and run by nobody yet."""
+    """Seconds between two events on an idle device, with a cold L2 cache."""
 
     def __init__(self) -> None:
         import torch
@@ -56,6 +58,7 @@ class CudaClock:
         for _ in range(number):
             self.flushed.zero_()
             start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            torch.cuda.synchronize()
             start.record()
             call()
             end.record()
