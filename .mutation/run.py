@@ -39,6 +39,10 @@ def main() -> None:
             "JAX_PLATFORMS": "cpu",
             "TWINREG_REQUIRE": "",
             "PYTHONHASHSEED": "0",
+            # What a mutation leaves as it was need not be compiled again; the key is the program itself.
+            "JAX_COMPILATION_CACHE_DIR": f"{place}/compiled",
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         }
         rest = ["--only", given.only, "--results", str(given.results.resolve()), *["--again"] * given.again, "--child"]
         for package in given.packages:
