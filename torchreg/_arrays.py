@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -33,18 +32,15 @@ def is_floating(x: Any) -> bool:
 
 def accumulate(x: Tensor) -> Tensor:
     """``x`` in the dtype in which sums are taken and returned: float64 for float64, float32 for all narrower ones."""
-    return x if x.dtype == torch.float64 else x.to(torch.float32)
+    return x if x.dtype in (torch.float32, torch.float64) else x.to(torch.float32)
 
 
-@contextmanager
-def full_precision(x: Tensor) -> Iterator[None]:
+def full_precision(x: Tensor) -> AbstractContextManager[Any]:
     """Switches autocast off, which would round matrix products to 16 bits after the upcast."""
     kind = x.device.type
     if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-        with torch.autocast(kind, enabled=False):
-            yield
-    else:
-        yield
+        return torch.autocast(kind, enabled=False)
+    return nullcontext()
 
 
 def masked(x: Tensor, where: Tensor | None) -> Tensor:
@@ -159,6 +155,7 @@ def pieces(x: Tensor, how: Move) -> list[Tensor]:
         x = x.reshape(how.shape)
     moved = x.permute(how.permutation)
     split = len(how.pieces)
+    if not split and len(how.sources) == x.ndim:
+        return [moved]
     lead, rest = moved.shape[:split], [math.prod([x.shape[axis] for axis in merged]) for merged in how.sources]
-    moved = moved.reshape(math.prod(lead), *rest)
-    return list(moved.unbind(0)) if split else [moved[0]]
+    return list(moved.reshape(math.prod(lead), *rest).unbind(0)) if split else [moved.reshape(rest)]

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from . import hooks, measure, walk
 from ._spec.errors import sentence
+from ._spec.layout import Layout
 from ._spec.select import select_params
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term, missing_mask
 from .hooks import Site
-from .lost import UNREAD_PASSES, check_mapped, check_whole, in_backward, lost_gradient, unread, vmaps
+from .lost import UNREAD_PASSES, check_mapped, check_whole, in_backward, lost_gradient, shed, unread, vmaps
 from .outputs import main, pick
 from .result import Penalties, Scalars, Values, assemble, bind
 from .saved import Watch, protect, saving
@@ -129,18 +130,14 @@ class Tape:
         if self._had_gradients and not torch.is_grad_enabled():
             raise RuntimeError(lost_gradient(site.name))
         check_mapped(site.name, self._vmaps)
-        target, primary = site.target, site.owner.primary if site.target.of == "output" else None
-        x = pick(site.name, target.of, value, target.index, primary)
-        known = target.index is None or x is main(value, primary if target.of == "output" else next(iter(value), None))
-        x = whole(x)
-        layout = site.owner.output_layout(module, x.ndim) if known else None
-        if target.layout is None:
-            check_padded(site.name, target.of, value, x)
+        target, term = site.target, self._terms[site.term]
+        if type(value) is Tensor and target.index is None and value.is_floating_point() and not value.is_nested:
+            x, layout = value, site.owner.output_layout(module, value.ndim)  # nothing to choose: what most modules give
+        else:
+            x, layout = _chosen(site, module, value)
         with saving(site.name, module, target.of):
             x = protect(x, module, target.of, self._watches)
-            scalar = measure.activation(
-                self._terms[site.term], target, site.name, x, layout, self._mask(self._terms[site.term], target)
-            )
+            scalar = measure.activation(term, target, site.name, x, layout, self._mask(term, target))
             earlier = self._pending.get(site.key)
             self._pending[site.key] = scalar if earlier is None else earlier + scalar
 
@@ -152,7 +149,7 @@ class Tape:
             raise RuntimeError(unread())
         for key, value in self._pending.items():
             earlier = self._committed.get(key)
-            self._committed[key] = value if earlier is None else earlier + value
+            self._committed[key] = shed(value) if earlier is None else earlier + value
         self.recording = False
 
     def end(self) -> None:
@@ -206,6 +203,17 @@ def run(
     with tape:
         output = model(*args, **kwargs)
         return output, tape.penalties()
+
+
+def _chosen(site: Site, module: nn.Module, value: Any) -> tuple[Tensor, Layout | None]:
+    """The one array that a target means, and its native axes where the table of owners knows them."""
+    target, primary = site.target, site.owner.primary if site.target.of == "output" else None
+    x = pick(site.name, target.of, value, target.index, primary)
+    known = target.index is None or x is main(value, primary if target.of == "output" else next(iter(value), None))
+    x = whole(x)
+    if target.layout is None:
+        check_padded(site.name, target.of, value, x)
+    return x, site.owner.output_layout(module, x.ndim) if known else None
 
 
 def _parameters(terms: tuple[Term, ...], model: nn.Module) -> list[dict[str, walk.ParameterEntry]]:

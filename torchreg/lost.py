@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
-from torch._C._functorch import TransformType, get_interpreter_stack  # pyright: ignore[reportMissingModuleSource]
+from torch import Tensor, nn
+from torch._C._functorch import (  # pyright: ignore[reportMissingModuleSource]
+    TransformType,
+    get_interpreter_stack,
+    unwrap_if_dead,
+)
 
 from ._spec.errors import sentence
 
@@ -13,7 +17,7 @@ UNREAD_PASSES = 64
 
 def check_whole(root: nn.Module) -> None:
     """Refuses a replica of ``DataParallel``: replicas run in threads, and all of them would write to one tape."""
-    if getattr(root, "_is_replica", False):
+    if vars(root).get("_is_replica"):  # not getattr, which is slow where a module lacks something
         hint = "Use torch.nn.parallel.DistributedDataParallel, one process for each device."
         raise RuntimeError(sentence("Tape", "model", "no replica of torch.nn.DataParallel", type(root).__name__, hint))
 
@@ -25,7 +29,7 @@ def in_backward() -> bool:
 
 def vmaps() -> int:
     """How many ``torch.func.vmap`` run around the caller."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active():
         return 0
     return sum(one.key() == TransformType.Vmap for one in get_interpreter_stack() or ())
 
@@ -36,6 +40,11 @@ def check_mapped(name: str, before: int) -> None:
         hint = "Call Regularizer.apply inside the function that is mapped, or name what vmap returns with torchreg.Tap."
         expected = "called outside of torch.func.vmap, as the model is"
         raise RuntimeError(sentence("activations", repr(name), expected, "inside", hint))
+
+
+def shed(value: Tensor) -> Tensor:
+    """A scalar without the wrapper that a transform of ``torch.func``, over by now, left on it."""
+    return value if torch.compiler.is_compiling() else unwrap_if_dead(value)
 
 
 def lost_gradient(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import add
 from typing import Any
 
@@ -13,10 +13,21 @@ from torch import Tensor
 
 from ._arrays import accumulate, as_mask, check_floating, pieces
 from ._spec.errors import sentence
-from ._spec.layout import UNKNOWN, Axes, Layout, activation_axes, fitting, move, parameter_axes, stacked, unknown_axes
+from ._spec.layout import (
+    UNKNOWN,
+    Axes,
+    Layout,
+    Move,
+    activation_axes,
+    fitting,
+    move,
+    parameter_axes,
+    stacked,
+    unknown_axes,
+)
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
-from .penalty import Penalty
+from .penalty import Penalty, evaluate
 from .result import Scalars
 from .walk import ParameterEntry
 
@@ -34,14 +45,10 @@ def parameters(term: Term, target: ParamsTarget, entries: Mapping[str, Parameter
 def _parameter(term: Term, target: ParamsTarget, name: str, x: Any, layout: Layout | None) -> Tensor:
     """The penalty of one parameter, its canonical pieces joined by sum or mean."""
     check_floating("params", repr(name), x)
-    layout = target.layout or stacked(layout, x.ndim)
-    if layout is None:
-        axes = parameter_axes(x.ndim) if x.ndim < 2 else (UNKNOWN,) * x.ndim
-        return term.penalty(x, axes=axes)
-    how = move("params", layout, tuple(x.shape))
-    values = [term.penalty(piece, axes=how.axes) for piece in pieces(x, how)]
+    axes, found = _canonical("params", target.layout, layout, x)
+    values = [evaluate(term.penalty, piece, axes, None) for piece in found]
     joined = reduce(add, values)
-    return joined / len(values) if target.combine == "mean" else joined
+    return joined / len(values) if target.combine == "mean" and len(values) > 1 else joined
 
 
 def _joint(term: Term, named: dict[str, Any]) -> Tensor:
@@ -49,29 +56,52 @@ def _joint(term: Term, named: dict[str, Any]) -> Tensor:
     for name, x in named.items():
         check_floating("params", repr(name), x)
     vector = torch.cat([accumulate(x).reshape(-1) for x in named.values()])
-    return term.penalty(vector, axes=("joint",))
+    return evaluate(term.penalty, vector, ("joint",), None)
 
 
 def activation(term: Term, target: ActivationsTarget, name: str, x: Any, layout: Layout | None, mask: Any) -> Tensor:
     """The penalty of one activation of one call, its additive parts divided by what ``per`` says."""
     check_floating("activations", repr(name), x)
-    layout = target.layout or fitting(layout, x.ndim)
-    if layout is None:
-        axes = unknown_axes(activation_axes(x.ndim))
-    else:
-        how = move("activations", layout, tuple(x.shape))
-        axes, x = how.axes, pieces(x, how)[0]
+    axes, (x,) = _canonical("activations", target.layout, layout, x)
     full = _checked(name, mask, x, axes)
     values = []
     for number, part in term.penalty.parts():
-        value = part(x, axes=axes, where=mask)
+        value = evaluate(part, x, axes, None) if mask is None else part(x, axes=axes, where=mask)
         if part.additive(axes):
-            value = value / _size(target.per or "example", part, axes, tuple(x.shape), full)
+            size = _size(target.per or "example", part, axes, tuple(x.shape), full)
+            value = value if isinstance(size, int) and size == 1 else value / size
         elif target.per is not None:
             kind = type(part).__name__
             raise ValueError(sentence("activations", "per", f"None, because {kind} is not additive", target.per))
         values.append(value if number == 1.0 else number * value)
     return reduce(add, values)
+
+
+def _canonical(where: str, stated: Layout | None, known: Layout | None, x: Tensor) -> tuple[Axes, list[Tensor]]:
+    """The canonical axes of an array and its pieces; ``known`` is the layout of a table, where none is stated."""
+    layout, shape = stated or known or (), (1,) * x.ndim
+    if any("*" in name for name in layout):
+        axes, how = _way(where, stated, known, tuple(x.shape))
+    elif torch.compiler.is_compiling():
+        axes, how = _way(where, stated, known, shape)
+    else:
+        axes, how = _remembered_way(where, stated, known, shape)
+    return axes, [x] if how is None else pieces(x, how)
+
+
+def _way(where: str, stated: Layout | None, known: Layout | None, shape: tuple[int, ...]) -> tuple[Axes, Move | None]:
+    """The canonical axes of an array and the move to them, if any; the sizes matter only to a layout with products."""
+    rank = len(shape)
+    layout = stated or (stacked if where == "params" else fitting)(known, rank)
+    if layout is not None:
+        how = move(where, layout, shape)
+        return how.axes, None if how.is_identity else how
+    if where == "params":
+        return parameter_axes(rank) if rank < 2 else (UNKNOWN,) * rank, None
+    return unknown_axes(activation_axes(rank)), None
+
+
+_remembered_way = lru_cache(maxsize=1024)(_way)  # asked at each step; a compiler asks once, and warns of caches
 
 
 def _checked(name: str, mask: Any, x: Tensor, axes: Axes) -> Tensor | None:
@@ -92,6 +122,8 @@ def _size(per: str, part: Penalty, axes: Axes, shape: tuple[int, ...], mask: Ten
     if per == "position" and UNKNOWN in axes:
         hint = "State the axes with layout=, as in layout=('sample', 'feature', '...')."
         raise ValueError(sentence("activations", "layout", "stated for per='position'", axes, hint))
+    if per == "example" and mask is None:
+        return max(shape[axes.index("sample")], 1) if "sample" in axes else 1
     counted = tuple(i for i, axis in enumerate(axes) if _counts(per, axis))
     summands = [(shape, mask)] if per == "example" else part.summands(shape, axes, mask)
     size = sum(_count(counted, *summand) for summand in summands)

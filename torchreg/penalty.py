@@ -8,6 +8,7 @@ from functools import reduce
 from operator import add
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from ._arrays import accumulate, as_mask, check_floating, full_precision
@@ -60,9 +61,7 @@ class Penalty:
             raise ValueError(
                 sentence(name, "where", "None, because this penalty has no meaning under a mask", "a mask")
             )
-        mask = None if where is None else as_mask(name, where, x)
-        with full_precision(x):
-            return self.value(x, names, mask)
+        return evaluate(self, x, names, None if where is None else as_mask(name, where, x))
 
     def value(self, x: Tensor, axes: Axes, where: Tensor | None) -> Tensor:
         """The formula; ``where`` is a boolean mask of the rank of ``x``, or None."""
@@ -121,6 +120,14 @@ class Penalty:
             ValueError: when called, ``function`` returns something that is not a scalar.
         """
         return Function(function, name, additive)
+
+
+def evaluate(penalty: Penalty, x: Tensor, axes: Axes, mask: Tensor | None) -> Tensor:
+    """The penalty of an array that is floating, and whose axes and mask are known to fit it."""
+    if not torch._C._is_any_autocast_enabled():
+        return penalty.value(x, axes, mask)
+    with full_precision(x):
+        return penalty.value(x, axes, mask)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from ._spec import table
 from ._spec.errors import sentence
 from ._spec.terms import Term, check_bindings, missing_step
 
+FEW = 8
+"""From so many scalars on, their sum is sooner had as that of a vector."""
+
 Scalars = dict[str, Tensor]
 """Path to penalty, of one term."""
 
@@ -87,5 +90,7 @@ def summed(values: list[Tensor]) -> Tensor:
     """The sum, on the accelerator where one of them is there; of nothing (all of it skipped), 0."""
     if not values:
         return torch.zeros(())
-    device = next((value.device for value in values if value.device.type != "cpu"), values[0].device)
-    return reduce(add, (value.to(device) for value in values))
+    device = next((value.device for value in values if not value.is_cpu), None)
+    if device is not None:
+        values = [value.to(device) for value in values]
+    return reduce(add, values) if len(values) < FEW else torch.stack(values).sum()

@@ -13,8 +13,9 @@ all of the pass, leaves out the copies that nobody needs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -55,14 +56,12 @@ def protect(x: Tensor, module: nn.Module, of: str, watches: list[Watch]) -> Tens
     return x if written is False else x.clone()
 
 
-@contextmanager
-def saving(name: str, module: nn.Module, of: str) -> Iterator[None]:
+def saving(name: str, module: nn.Module, of: str) -> AbstractContextManager[Any]:
     """Keeps what is saved inside out of the hands of activation checkpointing, which would otherwise find the
     recomputation, in which no penalty is computed, different. Compiled code and ``torch.func`` have no such hands.
     """
     if torch.compiler.is_compiling() or not _enabled():
-        yield
-        return
+        return nullcontext()
 
     def unpack(packed: tuple[Tensor, int]) -> Tensor:
         x, version = packed
@@ -71,19 +70,17 @@ def saving(name: str, module: nn.Module, of: str) -> Iterator[None]:
             raise RuntimeError(_overwritten(name, of))
         return x
 
-    with torch.autograd.graph.saved_tensors_hooks(_pack, unpack), _unseen_by_selective_checkpoints():
-        yield
+    hooks = torch.autograd.graph.saved_tensors_hooks(_pack, unpack)
+    modes = _get_current_dispatch_mode_stack()
+    return _unseen(hooks) if any(isinstance(mode, _CachingTorchDispatchMode) for mode in modes) else hooks
 
 
 @contextmanager
-def _unseen_by_selective_checkpoints() -> Iterator[None]:
+def _unseen(hooks: AbstractContextManager[Any]) -> Iterator[None]:
     """A selective checkpoint keeps the results of chosen operations in the order of their calls and hands them out in
     the recomputation: it must not count the operations of a penalty, or the model would get them for its own.
     """
-    if any(isinstance(mode, _CachingTorchDispatchMode) for mode in _get_current_dispatch_mode_stack()):
-        with _disable_current_modes():
-            yield
-    else:
+    with hooks, _disable_current_modes():
         yield
 
 
