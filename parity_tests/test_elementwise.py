@@ -39,6 +39,8 @@ def one(name: str, **arguments: float) -> Config:
         (config("Saturation", strength=2.0, limit=0.0), [3, -4, 0], 50, [12, -16, 0]),
         (one("Lp", p=1.0), [3, -4, 0], 7, [1, -1, 0]),
         (one("Lp", p=2.0, eps=9.0), [3, -4, 0], 25, [6, -8, 0]),
+        (one("Lp", p=2.0), [3, -4, 0], 25, [6, -8, 0]),
+        (one("Lp", p=3.0, eps=1e200), [0], 0, [0]),
         (one("Lp", p=3.0), [2, -1, 0], 9, [12, -3, 0]),
         (one("Lp", p=1.0, eps=9.0), [4, 0], 2, [0.8, 0]),
         (one("Lp", p=0.5, eps=9.0), [0, math.sqrt(72)], 3 - ROOT3, [0, 0.5 * math.sqrt(72) / 27]),
@@ -163,6 +165,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("Lp", {"p": 0.5}, "Lp with p = 0.5: eps must be a finite number > 0; got 0.0."),
     ("Lp", {"p": 1.5, "eps": 0}, "Lp with p = 1.5: eps must be a finite number > 0; got 0.0."),
     ("Lp", {"p": 4, "eps": 1e300}, "Lp: eps must be such that eps ** (p / 2) is finite; got 1e+300."),
+    ("Lp", {"p": 3.2, "eps": 1e200}, "Lp: eps must be such that eps ** (p / 2) is finite; got 1e+200."),
 ]
 
 

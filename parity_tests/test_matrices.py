@@ -113,6 +113,15 @@ def test_both_sides_are_the_sum_of_the_sides_and_min_is_the_smaller(name: str, m
 
 
 @EVERY_MODE
+@pytest.mark.parametrize("name", WITH_SIDES[1:3])
+def test_the_smaller_side_of_a_square_is_out(name: str, mode: str) -> None:
+    """Cosines of rows and of columns differ, so where neither side is the smaller it must be said which is meant."""
+    x = np.random.default_rng(5).standard_normal((3, 3))
+    value = {side: float(run(mode, penalty, x).value.array) for side, penalty in SIDED[name].items()}
+    assert value["min"] == value["out"] != value["in"]
+
+
+@EVERY_MODE
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("name", WITHOUT_MASKS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (3, 1), (3, 4)])

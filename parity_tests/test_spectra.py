@@ -28,6 +28,17 @@ def test_repeats_that_rounding_has_parted_are_one(dtype: str, mode: str) -> None
 
 
 @EVERY_MODE
+@pytest.mark.parametrize(("roundings", "shares"), [(4, [0.5, 0.5]), (16, [1.0, 0.0])])
+def test_how_far_apart_is_one_grows_with_the_root_of_the_size(roundings: int, shares: list[float], mode: str) -> None:
+    """Values half the slack apart share the gradient, and twice the slack apart do not; the value is the largest."""
+    n, eps = 64, float(np.finfo(np.float32).eps)
+    x = np.diag([1.0, 1.0 - roundings * eps * math.sqrt(n), *(n - 2) * [0.25]])
+    result = run(mode, PLAIN, x, dtype="float32")
+    assert float(result.value.array) == 1.0
+    np.testing.assert_allclose(np.diag(result.gradient.array)[:2], shares, atol=1e-6)
+
+
+@EVERY_MODE
 @pytest.mark.parametrize("power", [1, 2])
 def test_gradients_far_from_1_are_in_range(power: int, mode: str) -> None:
     """σ₁ of 2⁸⁰ and of 2⁻⁸⁰ in float32: the slope of the square is σ₁ u vᵀ although the square is beyond the range."""
