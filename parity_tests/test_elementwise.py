@@ -87,7 +87,7 @@ EXTREMES = [
     *(one("TransformedL1", a=a) for a in (1e-3, 0.7, 1e6)),
     *(one("TanhL1", scale=scale) for scale in (1e-3, 0.2)),
 ]
-SIZES = [1e-30, 1e-12, 1e-6, 0.02, 0.29, 0.31, 1.0, 3.0, 40.0, 1e3, 1e8, 1e12, 1e20, 3e28, 1e36]
+SIZES = [1e-30, 1e-12, 1e-6, 0.02, 0.29, 0.31, 1.0, 3.0, 40.0, 1e3, 1e8, 1e12, 3e16, 1e20, 3e28, 1e36]
 
 
 def in_digits(penalty: Config, x: float) -> tuple[float, float]:

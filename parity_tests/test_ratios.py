@@ -89,6 +89,27 @@ def test_one_ratio_of_a_batch_sees_only_what_counts(penalty: Config, mode: str) 
 
 
 @EVERY_MODE
+def test_the_mean_is_over_the_samples_that_count_even_if_it_is_one(mode: str) -> None:
+    """A single sample that counts is a mean of itself; where none counts the penalty is 0."""
+    x = np.array([[[3.0, 0.0], [4.0, 0.0]], [[1.0, 2.0], [7.0, 9.0]]])
+    for where, value in (([True, False], 1.0), ([False, False], 0.0)):
+        assert float(run(mode, UNITS, x, SEQUENCE, np.array(where)).value.array) == value
+
+
+@EVERY_MODE
+@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("power", [-65, 55])
+def test_a_power_of_two_with_eps_to_match_changes_no_bit(name: str, power: int, mode: str) -> None:
+    """The squares of these sizes and eps beside them are no float32 numbers; their ratio is, and is the same."""
+    x, eps = np.array([[0.3, -1.7, 0.0], [2.0, 0.01, -0.6]], dtype=np.float32), 0.25
+    here = run(mode, config(name, strength=0.6, eps=eps), x, MATRIX, dtype="float32")
+    scaled = config(name, strength=0.6, eps=math.ldexp(eps, 2 * power))
+    there = run(mode, scaled, x * 2.0**power, MATRIX, dtype="float32")
+    assert there.value.array == here.value.array
+    np.testing.assert_array_equal(there.gradient.array * 2.0**power, here.gradient.array)
+
+
+@EVERY_MODE
 @pytest.mark.parametrize("name", NAMES)
 def test_a_power_of_two_changes_no_bit(name: str, mode: str) -> None:
     """In float32 the ratio is the same to the bit from 2⁻¹⁰⁰ to 2¹⁰⁰, and the gradient the same over the factor."""
