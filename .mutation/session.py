@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 from child import Clone, Verdict, judged
 from mutants import Mutant, mutants, sampled
+from report import read
 
 CONFIG = tomllib.loads((Path(__file__).resolve().parent / "config.toml").read_text(encoding="utf-8"))
 ONLY = {"torchreg": "torch_only", "jaxreg": "jax_only"}
@@ -62,11 +63,11 @@ def rule_of(package: str, source: str) -> Rule:
 class Session:
     """A pytest plugin that judges the mutants of a package instead of running the tests that were collected."""
 
-    def __init__(self, root: Path, package: str, only: str, again: bool, results: Path) -> None:
-        self._clone, self._package, self._again = Clone(root, package), package, again
+    def __init__(self, root: Path, package: str, only: str, wide: bool, results: Path) -> None:
+        self._clone, self._package, self._wide = Clone(root, package), package, wide
         self._results = results / f"{package}.jsonl"
         found = (str(path.relative_to(root / package)) for path in sorted((root / package).rglob("*.py")))
-        self._known = _read(self._results)
+        self._known = read(self._results)
         found = (
             source
             for source in found
@@ -103,7 +104,7 @@ class Session:
     def _source(self, session: pytest.Session, source: str, due: list[Mutant]) -> None:
         """Judge the mutants of a source, whose tests must pass as long as it is not mutated."""
         rule = rule_of(self._package, source)
-        cold = [name.replace("{only}", ONLY[self._package]) for name in rule.cold + rule.wide_cold * self._again]
+        cold = [name.replace("{only}", ONLY[self._package]) for name in rule.cold + rule.wide_cold * self._wide]
         items = self._items(session, rule, source)
         plain = judged(self._clone, session, None, items, cold, 600.0)
         print(f"{source}: {len(due)} mutants, {len(items)} tests, {plain.seconds:.1f} s", flush=True)
@@ -122,7 +123,7 @@ class Session:
         kept: dict[str, pytest.Item] = {}
         families = rule.families or [Path(source).stem]
         own = {entry.name for family in families for entry in _families().get(family, ())}
-        for name, pattern in rule.warm(source, self._again):
+        for name, pattern in rule.warm(source, self._wide):
             for item in session.items:
                 file, _, test = item.nodeid.partition("::")
                 foreign = FOREIGN[self._package].search(test) and not FOREIGN[_other(self._package)].search(test)
@@ -140,19 +141,13 @@ class Session:
 
     def _is_due(self, mutant: Mutant) -> bool:
         known = self._known.get(mutant.name)
-        return known is None or (self._again and known["status"] != "killed")
+        return known is None or (self._wide and known["status"] != "killed")
 
     def _note(self, mutant: Mutant, verdict: Verdict) -> None:
         row = {key: value for key, value in asdict(mutant).items() if key != "text"} | asdict(verdict)
         self._known[mutant.name] = row
         with self._results.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"name": mutant.name} | row, ensure_ascii=False) + "\n")
-
-
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """The last result of each mutant."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else ()
-    return {row["name"]: row for row in map(json.loads, lines)}
 
 
 def _other(package: str) -> str:

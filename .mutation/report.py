@@ -1,0 +1,59 @@
+"""The score of a run, and what has survived: each survivor must stand in ``survivors.toml``, with the reason."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+
+
+def report(packages: list[str], results: dict[str, dict[str, Any]]) -> int:
+    """Print the table and every survivor without a reason; how many these are."""
+    reasons = tomllib.loads((HERE / "survivors.toml").read_text(encoding="utf-8"))["survivor"]
+    rows, unexplained = [], []
+    for package in packages:
+        for source, found in _by_source(results[package]).items():
+            left = [row for row in found if row["status"] not in ("killed", "crashed")]
+            known = [row for row in left if _reason(row, reasons)]
+            unexplained += [(package, row) for row in left if row not in known]
+            rows.append((f"{package}/{source}", len(found), len(found) - len(left), len(known), len(left) - len(known)))
+    print(f"{'source':36} {'mutants':>8} {'killed':>8} {'equal':>8} {'other':>8}")
+    for package in packages:
+        own = [row[1:] for row in rows if row[0].startswith(f"{package}/")]
+        rows.append((f"{package}, all", *(sum(column) for column in zip(*own, strict=True))))
+    for name, mutants, killed, known, other in rows:
+        share = 100 * killed / (mutants - known) if mutants > known else 100.0
+        print(f"{name:36} {mutants:8} {killed:8} {known:8} {other:8} {share:6.1f} %")
+    for package, row in unexplained:
+        print(f"{row['status']}: {package}/{row['source']}:{row['line']} {row['scope']}: {row['after']}")
+    return len(unexplained)
+
+
+def read(path: Path) -> dict[str, dict[str, Any]]:
+    """The last result of each mutant."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else ()
+    return {row["name"]: row for row in map(json.loads, lines)}
+
+
+def _by_source(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted(results.values(), key=lambda row: (row["source"], row["line"])):
+        found.setdefault(row["source"], []).append(row)
+    return found
+
+
+def _reason(row: dict[str, Any], reasons: list[dict[str, Any]]) -> str:
+    """The reason of the first entry that names the mutant; ``...`` in a name stands for anything."""
+    place = f"{row['source']} {row['scope']}: {row['after']}"
+    patterns = ((given["reason"], map(_pattern, given["mutants"])) for given in reasons)
+    return next((reason for reason, names in patterns if any(name.fullmatch(place) for name in names)), "")
+
+
+@cache
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, name.split("..."))))
