@@ -14,12 +14,11 @@ HERE = Path(__file__).resolve().parent
 
 def report(packages: list[str], results: dict[str, dict[str, Any]]) -> int:
     """Print the table and every survivor without a reason; how many these are."""
-    reasons = tomllib.loads((HERE / "survivors.toml").read_text(encoding="utf-8"))["survivor"]
     rows, unexplained = [], []
     for package in packages:
         for source, found in _by_source(results[package]).items():
             left = [row for row in found if row["status"] not in ("killed", "crashed")]
-            known = [row for row in left if _reason(row, reasons)]
+            known = [row for row in left if reason(row)]
             unexplained += [(package, row) for row in left if row not in known]
             rows.append((f"{package}/{source}", len(found), len(found) - len(left), len(known), len(left) - len(known)))
     print(f"{'source':36} {'mutants':>8} {'killed':>8} {'equal':>8} {'other':>8}")
@@ -47,13 +46,17 @@ def _by_source(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _reason(row: dict[str, Any], reasons: list[dict[str, Any]]) -> str:
+def reason(row: dict[str, Any]) -> str:
     """The reason of the first entry that names the mutant; ``...`` in a name stands for anything."""
     place = f"{row['source']} {row['scope']}: {row['after']}"
-    patterns = ((given["reason"], map(_pattern, given["mutants"])) for given in reasons)
-    return next((reason for reason, names in patterns if any(name.fullmatch(place) for name in names)), "")
+    return next((why for why, names in _reasons() if any(name.fullmatch(place) for name in names)), "")
 
 
 @cache
+def _reasons() -> list[tuple[str, list[re.Pattern[str]]]]:
+    given = tomllib.loads((HERE / "survivors.toml").read_text(encoding="utf-8"))["survivor"]
+    return [(entry["reason"], [_pattern(name) for name in entry["mutants"]]) for entry in given]
+
+
 def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, name.split("..."))))

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from child import Clone, Verdict, judged
 from mutants import Mutant, mutants, sampled
-from report import read
+from report import read, reason
 
 CONFIG = tomllib.loads((Path(__file__).resolve().parent / "config.toml").read_text(encoding="utf-8"))
 ONLY = {"torchreg": "torch_only", "jaxreg": "jax_only"}
@@ -141,7 +141,7 @@ class Session:
 
     def _is_due(self, mutant: Mutant) -> bool:
         known = self._known.get(mutant.name)
-        return known is None or (self._wide and known["status"] != "killed")
+        return known is None or (self._wide and known["status"] != "killed" and not reason(known))
 
     def _note(self, mutant: Mutant, verdict: Verdict) -> None:
         row = {key: value for key, value in asdict(mutant).items() if key != "text"} | asdict(verdict)
