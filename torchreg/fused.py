@@ -11,16 +11,13 @@ strided and small arrays take the plain algebra: the same formula, which the com
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import reduce
-from operator import add
 from typing import Any
 
 import torch
-from torch import Tensor, _foreach_add_, _foreach_sign  # pyright: ignore[reportPrivateImportUsage]
-from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
+from torch import Tensor, _foreach_add_  # pyright: ignore[reportPrivateImportUsage]
 from torch.autograd import forward_ad
 
-from ._arrays import abs0, accumulate
+from ._arrays import accumulate
 
 CHUNK = 1 << 15
 LEAST = 1 << 17
@@ -28,24 +25,20 @@ LEAST = 1 << 17
 
 def elastic(x: Tensor, l1: float | None, l2: float | None) -> Tensor:
     """``l1 Σ|x| + l2 Σx²``, in the dtype of accumulation; a coefficient of None leaves its sum out."""
-    if _is_large(x):
+    if _is_served(x):
         return _Elastic.apply(x, l1, l2)
-    x = accumulate(x)
-    parts = ([] if l1 is None else [l1 * abs0(x).sum()]) + ([] if l2 is None else [l2 * (x**2).sum()])
-    return reduce(add, parts)
+    value, scale = _sum(accumulate(x), None, l1, l2), _scales(l1, l2)[0]
+    return value if scale is None else scale * value
 
 
 def add_elastic_gradient(gradient: Tensor, x: Tensor, l1: float | None, l2: float | None, by: float = 1.0) -> Tensor:
     """Adds ``by`` times the gradient of :func:`elastic`, in place, and returns its value; for plain arrays."""
-    scratch, sums = _scratch(x), []
-    for piece, slope in zip(_pieces(x), _pieces(gradient), strict=True):
-        wide = _wide(piece, scratch)
-        sums.append(_value(wide, scratch, l1, l2))
-        if l1 is not None:
-            slope.add_(torch.sign(wide, out=scratch[1, : len(wide)]), alpha=by * l1)
-        if l2 is not None:
-            slope.add_(wide, alpha=2 * by * l2)
-    return torch.stack(sums).sum()
+    sums, (scale, slope_scale) = [], _scales(l1, l2)
+    by = by if slope_scale is None else by * slope_scale
+    for (wide, row), into in zip(_wide_pieces(x), _pieces(gradient), strict=True):
+        sums.append(_sum(wide, row, l1, l2))
+        into.add_(_slope(wide, row, l1, l2), alpha=by)
+    return _joined(sums, scale)
 
 
 @torch.no_grad()
@@ -54,19 +47,18 @@ def add_elastic_gradients(
 ) -> list[tuple[list[int], Tensor]]:
     """What :func:`add_elastic_gradient` does, for many plain arrays: the values, a vector for some places at a time.
 
-    Short arrays of one size are the rows of one matrix, because calls cost more than their arithmetic.
+    Short arrays of one shape are the rows of one array, because calls cost more than their arithmetic.
     """
-    places: dict[tuple[Any, int], list[int]] = {}
+    places: dict[Any, list[int]] = {}
     for i, x in enumerate(xs):
-        n = x.numel()
-        places.setdefault((x.dtype, n) if n <= CHUNK else (i, n), []).append(i)
+        places.setdefault((x.dtype, x.shape) if x.numel() <= CHUNK else i, []).append(i)
     found = []
-    for (_, n), every in places.items():
+    for every in places.values():
+        first, n = every[0], xs[every[0]].numel()
         if n > CHUNK:
-            i = every[0]
-            found.append((every, add_elastic_gradient(gradients[i], xs[i], l1, l2, by).reshape(1)))
+            found.append((every, add_elastic_gradient(gradients[first], xs[first], l1, l2, by).reshape(1)))
             continue
-        most = max(LEAST // max(n, 1), 1)
+        most = max(2 * CHUNK // max(n, 1), 1)
         found += [
             (some, _add_to_rows([gradients[i] for i in some], [xs[i] for i in some], l1, l2, by))
             for some in (every[i : i + most] for i in range(0, len(every), most))
@@ -79,7 +71,7 @@ def is_plain(x: Tensor) -> bool:
     return type(x) in (Tensor, torch.nn.Parameter) and x.is_cpu and x.is_contiguous()
 
 
-def _is_large(x: Tensor) -> bool:
+def _is_served(x: Tensor) -> bool:
     return (
         not torch.compiler.is_compiling()
         and x.numel() >= LEAST
@@ -93,71 +85,76 @@ class _Elastic(torch.autograd.Function):
     """One node for value and gradient; what it saves is ``x`` itself."""
 
     @staticmethod
-    def forward(x: Tensor, l1: float | None, l2: float | None) -> Tensor:
-        scratch = _scratch(x)
-        return torch.stack([_value(_wide(piece, scratch), scratch, l1, l2) for piece in _pieces(x)]).sum()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, float | None, float | None], output: Tensor) -> None:
-        x, ctx.l1, ctx.l2 = inputs
+    def forward(ctx: Any, x: Tensor, l1: float | None, l2: float | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(x)
+        ctx.l1, ctx.l2 = l1, l2
+        return _joined([_sum(wide, row, l1, l2) for wide, row in _wide_pieces(x)], _scales(l1, l2)[0])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (x,) = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a second derivative is wanted
-            wide = accumulate(x)
-            slope = (ctx.l1 or 0.0) * wide.sgn() + 2 * (ctx.l2 or 0.0) * wide
-            return (gradient * slope).to(x.dtype), None, None
-        factor, scratch, result = gradient.item(), _scratch(x), torch.empty_like(x)
-        for piece, out in zip(_pieces(x), _pieces(result), strict=True):
-            wide = _wide(piece, scratch)
-            narrow = out.dtype != wide.dtype
-            slope = _slope(wide, scratch[1, : len(wide)] if narrow else out, ctx.l1, ctx.l2, factor)
-            if narrow:
-                out.copy_(slope)
+        (x,), (_, scale) = ctx.saved_tensors, _scales(ctx.l1, ctx.l2)
+        factor = None if torch.is_grad_enabled() else _number(gradient)
+        if factor is None:  # it is differentiated again, or there are many at once
+            slope = gradient * _slope(accumulate(x), None, ctx.l1, ctx.l2)
+            return (slope if scale is None else scale * slope).to(x.dtype), None, None
+        by, result = factor if scale is None else scale * factor, torch.empty_like(x)
+        for (wide, row), out in zip(_wide_pieces(x), _pieces(result), strict=True):
+            torch.mul(_slope(wide, row, ctx.l1, ctx.l2), by, out=out)
         return result, None, None
 
 
-def _value(wide: Tensor, scratch: Tensor, l1: float | None, l2: float | None) -> Tensor:
-    """``l1 Σ|x| + l2 Σx²`` of one piece."""
-    out = scratch[1, : len(wide)]
-    parts = [] if l1 is None else [l1 * torch.abs(wide, out=out).sum()]
-    parts += [] if l2 is None else [l2 * torch.mul(wide, wide, out=out).sum()]
-    return reduce(add, parts)
+def _number(gradient: Tensor) -> float | None:
+    """What comes back, as a number; None for a batch, as ``is_grads_batched`` makes it, in which there are several."""
+    try:
+        return gradient.item()
+    except RuntimeError:
+        return None
+
+
+def _scales(l1: float | None, l2: float | None) -> tuple[float | None, float | None]:
+    """What a value and a slope are still to be multiplied by, at the end and once; None where it is 1."""
+    return (l1, l1) if l2 is None else (l2, 2 * l2) if l1 is None else (None, None)
+
+
+def _sum(wide: Tensor, out: Tensor | None, l1: float | None, l2: float | None, dim: int | None = None) -> Tensor:
+    """``Σ|x|``, ``Σx²`` or, of both, ``l1 Σ|x| + l2 Σx²``; what is summed is written to ``out``."""
+    if l2 is None:
+        return torch.abs(wide, out=out).sum(dim)
+    squares = torch.square(wide, out=out).sum(dim)
+    return squares if l1 is None else l1 * torch.abs(wide, out=out).sum(dim) + l2 * squares
+
+
+def _slope(wide: Tensor, out: Tensor | None, l1: float | None, l2: float | None) -> Tensor:
+    """The gradient: ``sign(x)``, ``x`` or, of both, ``l1 sign(x) + 2 l2 x``."""
+    if l1 is None:
+        return wide
+    sign = torch.sgn(wide, out=out)
+    return sign if l2 is None else torch.add(torch.mul(sign, l1, out=out), wide, alpha=2 * l2, out=out)
+
+
+def _joined(sums: list[Tensor], scale: float | None) -> Tensor:
+    total = torch.stack(sums).sum()
+    return total if scale is None else scale * total
 
 
 def _add_to_rows(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float) -> Tensor:
-    """Arrays of one size as the rows of a matrix, whose sums are returned."""
-    flat = accumulate(_flatten_dense_tensors(xs))
-    rows, parts = flat.view(len(xs), xs[0].numel()), []
-    if l1 is not None:
-        parts.append(l1 * rows.abs().sum(dim=1))
-        _foreach_add_(gradients, _foreach_sign(xs), alpha=by * l1)
-    if l2 is not None:
-        parts.append(l2 * (rows**2).sum(dim=1))
-        wide = xs if flat.dtype == xs[0].dtype else list(_unflatten_dense_tensors(flat, xs))
-        _foreach_add_(gradients, wide, alpha=2 * by * l2)
-    return reduce(add, parts)
-
-
-def _slope(wide: Tensor, out: Tensor, l1: float | None, l2: float | None, factor: float) -> Tensor:
-    """The gradient of one piece."""
-    if l1 is None:
-        return torch.mul(wide, 2 * (l2 or 0.0) * factor, out=out)
-    torch.sgn(wide, out=out).mul_(l1 * factor)
-    return out if l2 is None else out.add_(wide, alpha=2 * l2 * factor)
+    """Arrays of one shape as the rows of one array, whose values are returned."""
+    (scale, slope_scale), rows = _scales(l1, l2), accumulate(torch.stack(xs))
+    matrix, row = rows.view(len(xs), xs[0].numel()), torch.empty_like(rows)
+    sums = _sum(matrix, row.view_as(matrix), l1, l2, 1)
+    slopes = _slope(rows, row, l1, l2).unbind()
+    _foreach_add_(gradients, slopes, alpha=by if slope_scale is None else by * slope_scale)
+    return sums if scale is None else scale * sums
 
 
 def _pieces(x: Tensor) -> Iterator[Tensor]:
     return iter(x.detach().view(-1).split(CHUNK))
 
 
-def _scratch(x: Tensor) -> Tensor:
-    """A row for a piece in the dtype of accumulation, and one for what is computed of it."""
-    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-    return torch.empty((2, min(CHUNK, max(x.numel(), 1))), dtype=wide)
-
-
-def _wide(piece: Tensor, scratch: Tensor) -> Tensor:
-    return piece if piece.dtype == scratch.dtype else scratch[0, : len(piece)].copy_(piece)
+def _wide_pieces(x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """The pieces in the dtype of accumulation, each with scratch for as much; both last until the next."""
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    rows = torch.empty((1 if x.dtype == dtype else 2, min(CHUNK, max(x.numel(), 1))), dtype=dtype, device="cpu")
+    for piece in _pieces(x):
+        row, *wide = rows if piece.numel() == rows.shape[1] else rows[:, : piece.numel()]
+        yield wide[0].copy_(piece) if wide else piece, row

@@ -182,15 +182,9 @@ def _closed(
     number = by is None or isinstance(by, int | float)
     if coefficients is None or target.joint or target.combine == "mean" or scale is not None or not number:
         return None
-    stored = [_stored(entry) for entry in entries.values()]
+    stored = [entry.stored() for entry in entries.values()]
     ready = all(map(held.__contains__, map(id, stored))) and all(map(_is_ready, stored))
     return _InPlace(list(entries), stored, *coefficients) if ready else None
-
-
-def _stored(entry: walk.ParameterEntry) -> Tensor:
-    """As ``entry.stored()``, sooner where a module still holds its parameter under its name."""
-    found = entry.owner._parameters.get(entry.leaf)
-    return entry.stored() if found is None else found
 
 
 def _is_ready(parameter: Tensor) -> bool:

@@ -41,7 +41,9 @@ class ParameterEntry:
     layouts: tuple[Layout | None, ...]
 
     def stored(self) -> Tensor:
-        return getattr(self.owner, self.leaf)
+        """As the module has it; sooner where it still holds it under its name (a parametrised one computes it)."""
+        found = self.owner._parameters.get(self.leaf)
+        return getattr(self.owner, self.leaf) if found is None else found
 
     def read(self) -> Tensor:
         return whole(self.stored())

@@ -37,7 +37,7 @@ def coefficients(penalty: L1 | L2 | ElasticNet) -> tuple[float, float]:
 def test_value_and_gradient_are_within_the_bound(penalty: L1, n: int, dtype: torch.dtype) -> None:
     """Against exact sums, at every length around the borders of the pieces."""
     x = large(n, dtype)
-    assert fused._is_large(x)
+    assert fused._is_served(x)
     value = penalty(x)
     (gradient,) = torch.autograd.grad(value, x)
     exact = x.detach().double().numpy()
@@ -67,6 +67,16 @@ def test_a_second_derivative(penalty: L1) -> None:
     (gradient,) = torch.autograd.grad(penalty(x), x, create_graph=True)
     (second,) = torch.autograd.grad((gradient * gradient.detach()).sum(), x)
     torch.testing.assert_close(second, 2 * coefficients(penalty)[1] * gradient.detach(), rtol=1e-15, atol=0)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+def test_many_gradients_at_once(penalty: L1) -> None:
+    """A batch of vectors through one backward, as ``is_grads_batched`` and vectorised Jacobians take it."""
+    x = large(SIZES[0], torch.float64)
+    (once,) = torch.autograd.grad(penalty(x), x)
+    factors = torch.tensor([0.0, 1.0, -2.5], dtype=torch.float64)
+    (several,) = torch.autograd.grad(penalty(x), x, factors, is_grads_batched=True)
+    torch.testing.assert_close(several, factors[:, None] * once, rtol=1e-15, atol=0)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")  # PyTorch's own, at its first jvp
