@@ -130,6 +130,7 @@ def test_far_from_zero_nothing_cancels(penalty: Config, mode: str) -> None:
         (one("VarianceHinge"), [[-1e25], [1e25]], 0, [[0], [0]]),
         (one("VarianceHinge", target=2e30), [[-1e25], [1e25]], 2e30 - math.sqrt(2) * 1e25, [[0.5**0.5], [-(0.5**0.5)]]),
         (one("VarianceHinge", target=1e-20, eps=1e-44), [[-1e-25], [1e-25]], 1e-20 - 1e-22, None),
+        (one("VarianceHinge", eps=1e-20), [[-1e-30], [1e-30]], 1 - 1e-10, None),
         (one("MeanActivation"), [[1e38], [1e38]], math.inf, [[1e38], [1e38]]),
         (one("MeanActivation"), [[1e-25], [1e-25]], 0, [[1e-25], [1e-25]]),
         (one("KLSparsity", rho=0.5, eps=0.25), [[3e38, -3e38], [3e38, -3e38]], 2 * HALF_LOG, [[0, 0], [0, 0]]),
