@@ -13,6 +13,8 @@ from ._spec.errors import sentence
 from ._spec.layout import Axes, Move, require
 
 DENSE = "a dense floating array"
+WIDE = (torch.float32, torch.float64)
+"""The dtypes of accumulation."""
 
 
 def check_floating(where: str, argument: str, x: Any) -> None:
@@ -32,7 +34,7 @@ def is_floating(x: Any) -> bool:
 
 def accumulate(x: Tensor) -> Tensor:
     """``x`` in the dtype in which sums are taken and returned: float64 for float64, float32 for all narrower ones."""
-    return x if x.dtype in (torch.float32, torch.float64) else x.to(torch.float32)
+    return x if x.dtype in WIDE else x.to(torch.float32)
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[Any]:

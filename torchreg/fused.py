@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, _foreach_add_  # pyright: ignore[reportPrivateImportUsage]
 from torch.autograd import forward_ad
 
-from ._arrays import accumulate
+from ._arrays import WIDE, accumulate
 
 CHUNK = 1 << 15
 LEAST = 1 << 17
@@ -98,8 +98,9 @@ class _Elastic(torch.autograd.Function):
             slope = gradient * _slope(accumulate(x), None, ctx.l1, ctx.l2)
             return (slope if scale is None else scale * slope).to(x.dtype), None, None
         by, result = factor if scale is None else scale * factor, torch.empty_like(x)
-        for (wide, row), out in zip(_wide_pieces(x), _pieces(result), strict=True):
-            torch.mul(_slope(wide, row, ctx.l1, ctx.l2), by, out=out)
+        narrow = x.dtype not in WIDE  # a slope needs room of its own only where it cannot be had in the result
+        for (wide, row), out in zip(_wide_pieces(x, room=narrow), _pieces(result), strict=True):
+            torch.mul(_slope(wide, row if narrow else out, ctx.l1, ctx.l2), by, out=out)
         return result, None, None
 
 
@@ -151,10 +152,10 @@ def _pieces(x: Tensor) -> Iterator[Tensor]:
     return iter(x.detach().view(-1).split(CHUNK))
 
 
-def _wide_pieces(x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """The pieces in the dtype of accumulation, each with scratch for as much; both last until the next."""
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    rows = torch.empty((1 if x.dtype == dtype else 2, min(CHUNK, max(x.numel(), 1))), dtype=dtype, device="cpu")
+def _wide_pieces(x: Tensor, room: bool = True) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """The pieces in the dtype of accumulation, each with room for as much, if wanted; both last until the next."""
+    narrow, n = x.dtype not in WIDE, min(CHUNK, x.numel())
+    scratch = torch.empty((room + narrow, n), dtype=torch.float32 if narrow else x.dtype, device="cpu")
     for piece in _pieces(x):
-        row, *wide = rows if piece.numel() == rows.shape[1] else rows[:, : piece.numel()]
-        yield wide[0].copy_(piece) if wide else piece, row
+        rows = scratch if piece.numel() == n else scratch[:, : piece.numel()]
+        yield rows[-1].copy_(piece) if narrow else piece, rows[0] if room else None

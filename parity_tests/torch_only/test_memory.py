@@ -7,15 +7,17 @@ import gc
 import subprocess
 import sys
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from parity_tests.capture_table import covers
 from parity_tests.torch_only.common import Net, X, l1_of, task
-from torchreg import L2Norm, Regularizer, activations
+from torchreg import L1, L2, ElasticNet, L2Norm, Regularizer, activations, fused
 
 
 @covers("2,000 steps", "torch")
@@ -65,6 +67,28 @@ def test_a_pass_without_gradients_or_that_fails_holds_nothing() -> None:
             model(X)
         gc.collect()  # the traceback of the error holds frames in a cycle
         assert [ref() for ref in held] == [None, None]
+
+
+@pytest.mark.parametrize("penalty", [L1(1.0), L2(1.0), ElasticNet(1.0, 1.0)], ids=str)
+def test_a_large_array_needs_no_other_of_its_size(penalty: Any) -> None:
+    """One piece of scratch for the value, and nothing beside the result for the gradient of a float32 array."""
+    x = torch.ones(8 * fused.LEAST, requires_grad=True)
+    piece = 4 * fused.CHUNK
+    assert _peak(lambda: penalty(x)) <= piece + 4096
+    assert _peak(lambda: penalty(x).backward()) <= x.nbytes + 4096
+
+
+def _peak(call: Callable[[], Any]) -> int:
+    """The most bytes that were alive at once of those that a call allocated."""
+    call()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        call()
+    results: Any = profiler.profiler.kineto_results  # pyright: ignore[reportOptionalMemberAccess]
+    alive = most = 0
+    for event in sorted(results.events(), key=lambda event: event.start_ns()):
+        alive += event.nbytes() if event.name() == "[memory]" else 0
+        most = max(most, alive)
+    return most
 
 
 def _fail(x: Tensor) -> Tensor:
