@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -59,9 +60,10 @@ def mutants(root: Path, source: str, operators: list[str]) -> list[Mutant]:
 
 
 def sampled(found: list[Mutant], share: float, seed: int) -> list[Mutant]:
-    """A share of a source's mutants, drawn by the seed, in the order of the source."""
-    drawn = Random(f"{seed} {found[0].source if found else ''}").sample(range(len(found)), round(share * len(found)))
-    return [found[index] for index in sorted(drawn)]
+    """A share of a source's mutants, drawn by the seed, in the order of the source; a larger share holds a smaller."""
+    drawn = list(range(len(found)))
+    Random(f"{seed} {found[0].source if found else ''}").shuffle(drawn)
+    return [found[index] for index in sorted(drawn[: math.ceil(share * len(found))])]
 
 
 def _mutated(tree: Any, kind: Any, node: Any, index: int) -> str:

@@ -27,6 +27,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("packages", nargs="*", default=["torchreg", "jaxreg"])
     options.add_argument("--only", default="*", help="sources whose path below the package fits this pattern")
+    options.add_argument("--share", type=float, default=1.0, help="of the shares in config.toml, for a shorter run")
     options.add_argument("--rounds", nargs="*", choices=ROUNDS, default=ROUNDS, help="which; none: the report alone")
     options.add_argument("--results", type=Path, default=HERE, help="the directory of the results")
     options.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # in the clone, for one round
@@ -34,12 +35,21 @@ def main() -> int:
     if given.here:
         from session import Session
 
-        Session(Path.cwd(), given.packages[0], given.only, given.rounds == ["wide"], given.results).run()
+        Session(Path.cwd(), given.packages[0], given.only, given.share, given.rounds == ["wide"], given.results).run()
         return 0
     with tempfile.TemporaryDirectory(prefix="mutants-") as place:
         clone = Path(place) / "clone"
         subprocess.run(["git", "clone", "--quiet", HERE.parent, clone], check=True)
-        rest = ["--only", given.only, "--results", str(given.results.resolve()), "--here", "--rounds"]
+        rest = [
+            "--only",
+            given.only,
+            "--share",
+            str(given.share),
+            "--results",
+            str(given.results.resolve()),
+            "--here",
+            "--rounds",
+        ]
         for package in given.packages:
             for name in given.rounds:
                 command = [sys.executable, __file__, package, *rest, name]

@@ -63,7 +63,7 @@ def rule_of(package: str, source: str) -> Rule:
 class Session:
     """A pytest plugin that judges the mutants of a package instead of running the tests that were collected."""
 
-    def __init__(self, root: Path, package: str, only: str, wide: bool, results: Path) -> None:
+    def __init__(self, root: Path, package: str, only: str, share: float, wide: bool, results: Path) -> None:
         self._clone, self._package, self._wide = Clone(root, package), package, wide
         self._results = results / f"{package}.jsonl"
         found = (str(path.relative_to(root / package)) for path in sorted((root / package).rglob("*.py")))
@@ -77,7 +77,9 @@ class Session:
             (source, mutants(root / package, source, CONFIG["operators"])) for source in found if fnmatch(source, only)
         )
         self._work = {
-            source: sampled(every, rule_of(package, source).share, CONFIG["seed"]) for source, every in work if every
+            source: sampled(every, share * rule_of(package, source).share, CONFIG["seed"])
+            for source, every in work
+            if every
         }
 
     def run(self) -> None:
