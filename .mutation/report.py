@@ -17,11 +17,11 @@ def report(packages: list[str], results: dict[str, dict[str, Any]]) -> int:
     rows, unexplained = [], []
     for package in packages:
         for source, found in _by_source(results[package]).items():
-            left = [row for row in found if row["status"] not in ("killed", "crashed")]
-            known = [row for row in left if reason(row)]
+            left = [row for row in found if row["status"] != "killed"]
+            known = [row for row in left if reason(package, row)]
             unexplained += [(package, row) for row in left if row not in known]
             rows.append((f"{package}/{source}", len(found), len(found) - len(left), len(known), len(left) - len(known)))
-    print(f"{'source':36} {'mutants':>8} {'killed':>8} {'equal':>8} {'other':>8}")
+    print(f"{'source':36} {'mutants':>8} {'killed':>8} {'alike':>8} {'other':>8}")
     for package in packages:
         own = [row[1:] for row in rows if row[0].startswith(f"{package}/")]
         rows.append((f"{package}, all", *(sum(column) for column in zip(*own, strict=True))))
@@ -46,10 +46,11 @@ def _by_source(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def reason(row: dict[str, Any]) -> str:
+def reason(package: str, row: dict[str, Any]) -> str:
     """The reason of the first entry that names the mutant; ``...`` in a name stands for anything."""
     place = f"{row['source']} {row['scope']}: {row['after']}"
-    return next((why for why, names in _reasons() if any(name.fullmatch(place) for name in names)), "")
+    places = (place, f"{package}/{place}")
+    return next((why for why, names in _reasons() for name in names if any(map(name.fullmatch, places))), "")
 
 
 @cache

@@ -143,7 +143,9 @@ class Session:
 
     def _is_due(self, mutant: Mutant) -> bool:
         known = self._known.get(mutant.name)
-        return known is None or (self._wide and known["status"] != "killed" and not reason(known))
+        if known is None or not self._wide:
+            return known is None and not self._wide
+        return known["status"] != "killed" and not reason(self._package, known)
 
     def _note(self, mutant: Mutant, verdict: Verdict) -> None:
         row = {key: value for key, value in asdict(mutant).items() if key != "text"} | asdict(verdict)
