@@ -90,7 +90,7 @@ def _child(session: pytest.Session, items: list[pytest.Item], cold: list[str], w
         os.dup2(null, 2)
         failed = _Failed(writer)
         session.config.pluginmanager.register(failed)
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip(items, [*items[1:], None], strict=False):
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if failed.seen:
                 os._exit(1)

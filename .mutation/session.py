@@ -118,7 +118,7 @@ class Session:
             verdict = judged(self._clone, session, mutant, met, cold, CONFIG["timeout"] + 3 * plain.seconds)
             killers[verdict.killer] += 1
             self._note(mutant, verdict)
-        print(f"  {dict(Counter(self._known[mutant.name]['status'] for mutant in self._work[source]))}", flush=True)
+        print(f"  {dict(Counter(self._known[mutant.name]['status'] for mutant in due))}", flush=True)
 
     def _items(self, session: pytest.Session, rule: Rule, source: str) -> list[pytest.Item]:
         """The collected tests that the mutants of a source meet, in the order of its rule."""

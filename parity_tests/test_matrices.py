@@ -67,6 +67,7 @@ BY_HAND: list[tuple[Config, Any, float, Any]] = [
     (WIDER, [[0, 2, 0], [-2, 0, 0]], 3, [[0, 2, 0], [-2, 0, 0]]),
     (WIDER, [[0.5, 0]], 1, [[0, 0]]),  # the eigenvalue 0 that a wide matrix has
     (ISOMETRY, [[1, 1], [0, 0]], 1, [[1, 1], [0, 0]]),  # eigenvalues 2 and 0 tie, on either side of 1
+    (ISOMETRY, [[1], [1], [0]], 1, [[2 / 3], [2 / 3], [0]]),  # 2 ties with 0, which the Gram matrix has twice
     (ISOMETRY, [[0.5, 0], [0, 1]], 0.75, [[-1, 0], [0, 0]]),
     (ISOMETRY, [[0, 1, 0], [-1, 0, 0]], 0, [[0, 0, 0], [0, 0, 0]]),
     (ISOMETRY, [[0, 0], [0, 0]], 1, [[0, 0], [0, 0]]),
