@@ -13,7 +13,7 @@ import pytest
 from parity_tests.backends import FAST, Problem, value_and_grad
 from parity_tests.bounds import factor
 from parity_tests.configs import Config
-from parity_tests.precision import Array, unit
+from parity_tests.precision import unit
 from parity_tests.test_elementwise import VECTOR, in_digits, one
 
 CROSSINGS: list[tuple[Config, float]] = [
@@ -26,9 +26,9 @@ CROSSINGS: list[tuple[Config, float]] = [
 ]
 
 
-def sizes(unit_of_size: float) -> Array:
+def sizes(unit_of_size: float) -> list[float]:
     """Powers of two and what lies between them, from far below to far above the place where a form could change."""
-    return np.sort(np.concatenate([by * unit_of_size * 2.0 ** np.arange(-4, 44) for by in (1.0, 1.5)]))
+    return [by * unit_of_size * 2.0**exponent for exponent in range(-4, 44) for by in (1.0, 1.5)]
 
 
 digits = cache(in_digits)
