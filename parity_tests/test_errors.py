@@ -172,6 +172,7 @@ def sentences(call: Any) -> dict[str, str]:
         lambda m, x: m.params(joint=1),
         lambda m, x: m.params(layout=("out", "sample")),
         lambda m, x: m.params(layout="out"),
+        lambda m, x: m.params(layout=("...", "out", "...")),
         lambda m, x: m.activations(),
         lambda m, x: m.activations("*", per="sample"),
         lambda m, x: m.activations("*", of="both"),
