@@ -61,6 +61,13 @@ class Override:
 #   gradient   4EW by a second product, over m: δ ≤ 4 δE |W| + (4 + √m) u · 4|E||W| ≤ (5 + √K + √m) u S with
 #              S = 4A|W|, because |E| ≤ A.
 # The oracle's scales are these S.
+
+# Note [Blocks]
+# On a CPU the code that inductor writes does not sum pairwise either. Of an array of more than 4,096 elements each lane
+# of each thread adds blocks of 4,096, one element after the other, and the blocks pairwise; of a type narrower than
+# float32 it adds all its elements one after the other. As above, k such steps are a random walk, √k u, and wherever a
+# bound has log₂ n, for one sum, this mode has log₂ n + √k: no more than (1 + √k / log₂ n) times the whole.
+BLOCK = 4096
 OVERRIDES: dict[tuple[str, Quantity], Override] = {
     ("HoyerSquare", "value"): Override(
         lambda due: 8 + 3 * math.log2(max(due.n, 1)),
@@ -108,9 +115,20 @@ def factor(penalty: str, quantity: Quantity, expected: Expected) -> float:
     return roundings + math.log2(max(expected.n, 1))
 
 
-def bound(penalty: str, quantity: Quantity, dtype: str, expected: Expected) -> Bound:
-    """The largest error that is allowed: one number for a value, one for each element of a gradient."""
-    units = factor(penalty, quantity, expected)
+def walk(mode: str, device: str, dtype: str, n: int) -> float:
+    """What a bound is multiplied by in a mode, for an array of ``n`` elements; see Note [Blocks]."""
+    if mode != "torch-inductor" or device != "cpu" or n <= BLOCK:
+        return 1.0
+    steps = BLOCK if dtype in ("float32", "float64") else n
+    return 1 + math.sqrt(steps) / math.log2(n)
+
+
+def bound(penalty: str, quantity: Quantity, dtype: str, expected: Expected, times: float = 1.0) -> Bound:
+    """The largest error that is allowed: one number for a value, one for each element of a gradient.
+
+    ``times`` is what ``walk`` says of a mode.
+    """
+    units = times * factor(penalty, quantity, expected)
     relative = max(FLOAT64, units * unit("float64")) if dtype == "float64" else units * unit("float32")
     if quantity == "value":
         allowed, due, result = np.asarray(relative * expected.scale), np.asarray(expected.value), accumulator(dtype)

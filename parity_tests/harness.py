@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from parity_tests import devices
 from parity_tests.backends import Build, value_and_grad
-from parity_tests.bounds import bound, level
+from parity_tests.bounds import bound, level, walk
 from parity_tests.cases import COMPARISONS, Case, expected, problem
 from parity_tests.comparer import Cell, Comparer, Mismatch
 from parity_tests.details import Keep, Seen
@@ -20,7 +21,8 @@ def check(
     given, due = problem(case), expected(case)
     result = value_and_grad(mode, build or case.config.build, given)
     cell = Cell(str(case), case.config.name, mode, case.dtype, given.x.size)
-    limits = {quantity: bound(case.config.name, quantity, case.dtype, due) for quantity in COMPARISONS}
+    times = walk(mode, devices.current(), case.dtype, given.x.size)
+    limits = {quantity: bound(case.config.name, quantity, case.dtype, due, times) for quantity in COMPARISONS}
     failed = ""
     try:
         for quantity in COMPARISONS:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from parity_tests.bounds import bound
+from parity_tests.bounds import bound, walk
 from parity_tests.comparer import Cell, Comparer, Measured, Mismatch, Row
 from parity_tests.configs import config
 from parity_tests.precision import Array
@@ -158,3 +158,15 @@ def test_bounds_are_the_derived_ones() -> None:
         np.testing.assert_allclose(limit.allowed, 5 * u * np.array([0.5, 0.5, 0.5, 0.0]))
         half = {"float32": 0.0, "bfloat16": 2.0**-9, "float16": 2.0**-12}[dtype]
         np.testing.assert_array_equal(limit.rounding, [half, half, half, 0.0])
+
+
+def test_only_blocks_that_are_not_summed_pairwise_widen_a_bound() -> None:
+    """√k for k steps one after the other: of long arrays, in the code that inductor writes for a CPU."""
+    assert walk("torch-inductor", "cpu", "float32", 2**20) == pytest.approx(1 + 64 / 20)
+    assert walk("torch-inductor", "cpu", "bfloat16", 2**20) == pytest.approx(1 + 1024 / 20)
+    for mode, device, n in (
+        ("torch-inductor", "cpu", 4096),
+        ("torch-inductor", "cuda", 2**20),
+        ("jax-jit", "cpu", 2**20),
+    ):
+        assert walk(mode, device, "float32", n) == 1.0
