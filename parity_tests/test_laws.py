@@ -1,8 +1,7 @@
 """Laws that hold for every array, tried on many: scaling, permutation, sign, the triangle, masks, samples.
 
 Each law compares results of one mode with each other, so it needs no oracle and finds what an oracle might share. The
-catalogue says which laws a penalty obeys. The default tier tries the typical configuration of each entry; the full tier
-tries it on more arrays, and every other configuration on as many as the default tier has.
+default tier tries the typical configuration of each entry; the full tier tries it on more arrays, and the others too.
 """
 
 from __future__ import annotations
@@ -92,28 +91,22 @@ class Draw:
         """Normal, with zeros, ties or a wide range."""
         x, kind = self.rng.standard_normal(shape), self.rng.integers(4)
         if kind == 1:
-            rows = self.rng.integers(0, 2, (shape[0], *(1,) * (len(shape) - 1)))
-            return x * self.rng.integers(0, 2, x.shape) * rows
+            return x * self.rng.integers(0, 2, x.shape) * self.rng.integers(0, 2, (shape[0], *(1,) * (len(shape) - 1)))
         if kind == 2:
             return np.sign(x) * self.rng.integers(0, 3, x.shape).astype(np.float64)
         return x * 10.0 ** self.rng.uniform(-3, 3, x.shape) if kind == 3 else x
 
     def factor(self) -> float:
-        """Plus or minus a power of two, which rounds nothing: a term that cancels to 0 does so at every scale."""
+        """Plus or minus a power of two, which rounds nothing: what cancels to 0 does so at every scale."""
         return float(self.rng.choice([-1.0, 1.0]) * 2.0 ** self.rng.integers(-10, 11))
-
-    def signs(self, shape: tuple[int, ...]) -> Array:
-        return self.rng.choice([-1.0, 1.0], size=shape)
 
 
 SEEDS = 20  # for hypothesis to choose; many arrays are drawn from each, because they cost less than it does
 EXAMPLES = settings.default.max_examples  # of the tier
 FEW = 200  # arrays for a configuration that is not the typical one of its entry
 
-Law = Callable[[str, Config, Target, Draw], None]
 
-
-def law(holds: Law) -> Callable[..., None]:
+def law(holds: Callable[[str, Config, Target, Draw], None]) -> Callable[..., None]:
     """A test that tries a law on as many arrays as the tier has examples."""
 
     @settings(max_examples=SEEDS)
@@ -183,7 +176,7 @@ def test_signs(mode: str, penalty: Config, place: Target, draw: Draw) -> None:
     """Flipping signs that do not matter (of elements, of a column, of everything) flips those of the gradient."""
     x = draw.array(place.shape)
     shape = {"element": x.shape, "column": x.shape[-1:], "all": ()}[entry_of(penalty).laws.signs or "all"]
-    signs = draw.signs(shape)
+    signs = draw.rng.choice([-1.0, 1.0], size=shape)
     flipped, slope_flipped = both(mode, penalty, x * signs, place.axes)
     here, slope = both(mode, penalty, x, place.axes)
     due = penalty.oracle(x, place.axes)

@@ -6,6 +6,10 @@ On a CPU most of the time of ``x.abs().sum()`` and of its backward goes into the
 gradient is the closed form. A piece is no longer than what PyTorch does in one thread: waking the others at each step
 costs more than they save. Compiled code, ``torch.func``, forward-mode and second derivatives, accelerators, subclasses,
 strided and small arrays take the plain algebra: the same formula, which the compiler fuses by itself.
+
+Note [Lists]
+On a GPU it is launching kernels that costs, so gradients are added for whole lists of arrays at once. The norms of a
+list are sums over blocks there, as accurate as a sum; on a CPU they are running sums, which are not.
 """
 
 from __future__ import annotations
@@ -14,13 +18,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, _foreach_add_  # pyright: ignore[reportPrivateImportUsage]
+from torch import Tensor, _foreach_add_, _foreach_norm, _foreach_sign  # pyright: ignore[reportPrivateImportUsage]
 from torch.autograd import forward_ad
 
 from ._arrays import WIDE, accumulate
 
 CHUNK = 1 << 15
 LEAST = 1 << 17
+LISTED = 1 << 24  # elements of a list at a time, beyond its first array: its signs are an array of that size
 
 
 def elastic(x: Tensor, l1: float | None, l2: float | None) -> Tensor:
@@ -45,16 +50,23 @@ def add_elastic_gradient(gradient: Tensor, x: Tensor, l1: float | None, l2: floa
 def add_elastic_gradients(
     gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float = 1.0
 ) -> list[tuple[list[int], Tensor]]:
-    """What :func:`add_elastic_gradient` does, for many plain arrays: the values, a vector for some places at a time.
+    """What :func:`add_elastic_gradient` does, for many arrays: the values, a vector for some places at a time.
 
     Short arrays of one shape are the rows of one array, because calls cost more than their arithmetic.
     """
     places: dict[Any, list[int]] = {}
     for i, x in enumerate(xs):
-        places.setdefault((x.dtype, x.shape) if x.numel() <= CHUNK else i, []).append(i)
+        kind = (x.device, x.dtype) if x.is_cuda else (x.dtype, x.shape) if x.numel() <= CHUNK else i
+        places.setdefault(kind, []).append(i)
     found = []
     for every in places.values():
         first, n = every[0], xs[every[0]].numel()
+        if xs[first].is_cuda:
+            found += [
+                (some, add_in_lists([gradients[i] for i in some], [xs[i] for i in some], l1, l2, by))
+                for some in _shares(every, xs)
+            ]
+            continue
         if n > CHUNK:
             found.append((every, add_elastic_gradient(gradients[first], xs[first], l1, l2, by).reshape(1)))
             continue
@@ -64,6 +76,35 @@ def add_elastic_gradients(
             for some in (every[i : i + most] for i in range(0, len(every), most))
         ]
     return found
+
+
+def add_in_lists(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float) -> Tensor:
+    """Adds for arrays of one type on one device, and returns their values, see Note [Lists]."""
+    wide, values = xs[0].dtype if xs[0].dtype in WIDE else torch.float32, []
+    if l1 is not None:
+        values.append(l1 * torch.stack(_foreach_norm(xs, 1, dtype=wide)))
+        _foreach_add_(gradients, _foreach_sign(xs), alpha=by * l1)
+    if l2 is not None:
+        values.append(l2 * torch.stack(_foreach_norm(xs, 2, dtype=wide)).square())
+        _foreach_add_(gradients, xs, alpha=2 * by * l2)
+    return values[0] if len(values) == 1 else values[0] + values[1]
+
+
+def _shares(places: list[int], xs: list[Tensor]) -> Iterator[list[int]]:
+    """The places, in lists of arrays that together have not many elements."""
+    share, size = [], 0
+    for i in places:
+        if share and size + xs[i].numel() > LISTED:
+            yield share
+            share, size = [], 0
+        share.append(i)
+        size += xs[i].numel()
+    yield share
+
+
+def is_addable(x: Tensor) -> bool:
+    """Whether the gradients of an array can be added in place here: of a plain one, or one on a GPU."""
+    return is_plain(x) or (type(x) in (Tensor, torch.nn.Parameter) and x.is_cuda and x.layout == torch.strided)
 
 
 def is_plain(x: Tensor) -> bool:

@@ -15,7 +15,7 @@ from ._spec.errors import sentence
 from ._spec.select import select_params
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
-from .fused import add_elastic_gradients, is_plain
+from .fused import add_elastic_gradients, is_addable
 from .penalties.elementwise import L1, L2, ElasticNet
 from .penalty import Penalty
 from .regularizer import BoundRegularizer, Regularizer
@@ -189,8 +189,8 @@ def _closed(
 
 def _is_ready(parameter: Tensor) -> bool:
     gradient = parameter.grad
-    plain = is_plain(parameter) and parameter.is_floating_point()
-    return plain and (gradient is None or (is_plain(gradient) and gradient.dtype == parameter.dtype))
+    fit = is_addable(parameter) and parameter.is_floating_point()
+    return fit and (gradient is None or (is_addable(gradient) and gradient.dtype == parameter.dtype))
 
 
 def _told(terms: tuple[Term, ...], chosen: list[dict[str, Any]], found: list[tuple[Found, Any]]) -> Penalties:
