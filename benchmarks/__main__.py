@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
             table.show(console, section)
     table.show_targets(console, sections)
     told["minutes"] = round((time.perf_counter() - start) / 60, 1)
-    console.print(f"{told['minutes']} minutes. {machine.UNRUN}", highlight=False)
+    console.print(f"{told['minutes']} minutes.", highlight=False)
     if chosen.json:
         chosen.json.write_text(json.dumps(to_data(told, sections), indent=1, ensure_ascii=False), encoding="utf-8")
     if chosen.plot:
@@ -79,7 +79,7 @@ def _run(question: str, settings: Settings) -> list[Section]:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("question", nargs="?", choices=QUESTIONS, help="one question alone (default: all)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda has never been run")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quick", action="store_true", help="small sizes, one thread, no targets of time")
     parser.add_argument("--json", type=Path, help="writes every round there, for `python -m benchmarks report`")
     parser.add_argument("--plot", type=Path, help="a folder for pictures of cost and accuracy by size")

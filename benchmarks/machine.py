@@ -14,8 +14,6 @@ import torch
 
 from .timing import Settings
 
-UNRUN = "The CUDA path (events, a cleared L2 cache) is written and has never been run."
-
 
 def bandwidth(settings: Settings) -> float:
     """Bytes per second of ``a.add_(b)`` on arrays far larger than the caches: two reads and a write."""
@@ -41,7 +39,6 @@ def describe(settings: Settings) -> dict[str, Any]:
         "load before": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "quick": settings.quick,
         "rounds": settings.rounds,
-        "CUDA": UNRUN,
     }
 
 

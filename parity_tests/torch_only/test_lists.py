@@ -24,7 +24,7 @@ def arrays(dtype: torch.dtype, device: str) -> list[torch.Tensor]:
 
 
 def check(dtype: torch.dtype, device: str) -> None:
-    """Values within the bound of a sum, gradients within two roundings to their type, and those of what they must be."""
+    """Values within the bound of a sum, gradients within two roundings to their type and two of what they must be."""
     for l1, l2 in ((0.3, None), (None, 0.7), (0.3, 0.7)):
         xs, by = arrays(dtype, device), 1.5
         before = [torch.full_like(x, 0.25) for x in xs]
