@@ -64,15 +64,20 @@ def same_form(what: str, got: Measured, like: Array, dtype: str, empty: bool) ->
         raise Mismatch(f"{what}: {got.array.size} elements to compare, declared {'empty' if empty else 'not empty'}.")
 
 
-def errors(what: str, got: Array, expected: Array, dtype: str, may_overflow: bool = False) -> Array:
+def errors(
+    what: str, got: Array, expected: Array, dtype: str, may_overflow: bool = False, allowed: Array | float = 0.0
+) -> Array:
     """The error of each element; NaN matches NaN, an infinity its own sign.
 
-    A number beyond the range of ``dtype`` must come out as not finite. With ``may_overflow`` every element may, since a
-    power inside the formula is beyond the range; it still may not come out as a wrong finite number.
+    A number beyond the range of ``dtype`` must come out as not finite, and one that what is ``allowed`` can take there
+    as either. With ``may_overflow`` every element may, since a power inside the formula is beyond the range; it still
+    may not come out as a wrong finite number.
     """
-    beyond = np.isfinite(expected) & np.isinf(round_to(expected, dtype))
-    excused = ~np.isfinite(got) & (beyond | may_overflow)
     special = ~np.isfinite(expected)
+    size, reach = np.where(special, 0.0, np.abs(expected)), np.where(special, 0.0, allowed)
+    beyond = np.isinf(round_to(np.maximum(size - reach, 0.0), dtype))
+    over_the_edge = np.isinf(round_to(size + reach, dtype)) & (got == np.copysign(np.inf, expected))
+    excused = ~np.isfinite(got) & (beyond | may_overflow) | over_the_edge
     same = (np.isnan(expected) & np.isnan(got)) | (got == expected)
     wrong = ~excused & np.where(special, ~same, beyond | ~np.isfinite(got))
     if np.any(wrong):
@@ -114,7 +119,7 @@ class Comparer:
         same_form(what, got, expected, dtype, empty)
         if allowed.shape != expected.shape:
             raise ValueError(f"{what}: allowed must be of shape {expected.shape}; got {allowed.shape}.")
-        error = np.maximum(errors(what, got.array, expected, dtype, may_overflow) - rounding, 0.0)
+        error = np.maximum(errors(what, got.array, expected, dtype, may_overflow, allowed) - rounding, 0.0)
         self._judge(what, cell, quantity, level, error, allowed)
 
     def normwise(

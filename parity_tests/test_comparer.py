@@ -109,7 +109,16 @@ def test_a_number_beyond_the_range_must_not_come_out_finite() -> None:
     for got in (math.inf, math.nan):
         rows_of(np.array([got]), beyond, np.zeros(1), dtype="float32", due="float32")
     with pytest.raises(Mismatch):
-        rows_of(np.array([3.4e38]), beyond, np.array([1e39]), dtype="float32", due="float32")
+        rows_of(np.array([3.4e38]), beyond, np.array([1e33]), dtype="float32", due="float32")
+
+
+def test_at_the_edge_of_a_type_both_sides_are_right_where_the_bound_reaches_over_it() -> None:
+    """65520 is the first number that rounds to an infinity in float16."""
+    for due, got in ((-65519.9, -math.inf), (-65519.9, -65504.0), (65520.1, 65504.0), (65520.1, math.inf)):
+        rows_of(np.array([got]), np.array([due]), np.full(1, 0.2), dtype="float16", due="float16", rounding=16.0)
+    for due, got in ((-65519.9, math.inf), (-65519.9, math.nan), (65510.0, math.inf), (65530.0, 65504.0)):
+        with pytest.raises(Mismatch):
+            rows_of(np.array([got]), np.array([due]), np.full(1, 0.2), dtype="float16", due="float16", rounding=16.0)
 
 
 def test_an_overflow_that_is_declared_may_be_not_finite_but_not_wrong() -> None:
