@@ -2,10 +2,10 @@
 
 Note [Chunks]
 On a CPU most of the time of ``x.abs().sum()`` and of its backward goes into the first touch of temporaries as large as
-``x``. So the array is read in pieces that stay in the cache, through one scratch buffer, inside one autograd node whose
-gradient is the closed form. A piece is no longer than what PyTorch does in one thread: waking the others at each step
-costs more than they save. Compiled code, ``torch.func``, forward-mode and second derivatives, accelerators, subclasses,
-strided and small arrays take the plain algebra: the same formula, which the compiler fuses by itself.
+``x``. So the array is read in pieces, of which each thread's share stays in its cache, through one scratch buffer,
+inside one autograd node whose gradient is the closed form. Compiled code, ``torch.func``, forward-mode and second
+derivatives, accelerators, subclasses, strided and small arrays take the plain algebra: the same formula, which the
+compiler fuses by itself.
 
 Note [Lists]
 On a GPU it is launching kernels that costs, so gradients are added for whole lists of arrays at once. The norms of a
@@ -23,7 +23,8 @@ from torch.autograd import forward_ad
 
 from ._arrays import WIDE, accumulate
 
-CHUNK = 1 << 15
+SHARE = 1 << 16  # elements of a piece for each thread
+SHORT = 1 << 15  # elements of an array that is one of many in one
 LEAST = 1 << 17
 LISTED = 1 << 24  # elements of a list at a time, beyond its first array: its signs are an array of that size
 
@@ -36,7 +37,7 @@ def elastic(x: Tensor, l1: float | None, l2: float | None) -> Tensor:
     return value if scale is None else scale * value
 
 
-def add_elastic_gradient(gradient: Tensor, x: Tensor, l1: float | None, l2: float | None, by: float = 1.0) -> Tensor:
+def add_elastic_gradient(gradient: Tensor, x: Tensor, l1: float | None, l2: float | None, by: float) -> Tensor:
     """Adds ``by`` times the gradient of :func:`elastic`, in place, and returns its value; for plain arrays."""
     sums, (scale, slope_scale) = [], _scales(l1, l2)
     by = by if slope_scale is None else by * slope_scale
@@ -48,7 +49,7 @@ def add_elastic_gradient(gradient: Tensor, x: Tensor, l1: float | None, l2: floa
 
 @torch.no_grad()
 def add_elastic_gradients(
-    gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float = 1.0
+    gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float
 ) -> list[tuple[list[int], Tensor]]:
     """What :func:`add_elastic_gradient` does, for many arrays: the values, a vector for some places at a time.
 
@@ -56,7 +57,7 @@ def add_elastic_gradients(
     """
     places: dict[Any, list[int]] = {}
     for i, x in enumerate(xs):
-        kind = (x.device, x.dtype) if x.is_cuda else (x.dtype, x.shape) if x.numel() <= CHUNK else i
+        kind = (x.device, x.dtype) if x.is_cuda else (x.dtype, x.shape) if x.numel() <= SHORT else i
         places.setdefault(kind, []).append(i)
     found = []
     for every in places.values():
@@ -67,10 +68,10 @@ def add_elastic_gradients(
                 for some in _shares(every, xs)
             ]
             continue
-        if n > CHUNK:
+        if n > SHORT:
             found.append((every, add_elastic_gradient(gradients[first], xs[first], l1, l2, by).reshape(1)))
             continue
-        most = max(2 * CHUNK // max(n, 1), 1)
+        most = max(2 * SHORT // max(n, 1), 1)
         found += [
             (some, _add_to_rows([gradients[i] for i in some], [xs[i] for i in some], l1, l2, by))
             for some in (every[i : i + most] for i in range(0, len(every), most))
@@ -190,12 +191,12 @@ def _add_to_rows(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2
 
 
 def _pieces(x: Tensor) -> Iterator[Tensor]:
-    return iter(x.detach().view(-1).split(CHUNK))
+    return iter(x.detach().view(-1).split(SHARE * torch.get_num_threads()))
 
 
 def _wide_pieces(x: Tensor, room: bool = True) -> Iterator[tuple[Tensor, Tensor | None]]:
     """The pieces in the dtype of accumulation, each with room for as much, if wanted; both last until the next."""
-    narrow, n = x.dtype not in WIDE, min(CHUNK, x.numel())
+    narrow, n = x.dtype not in WIDE, min(SHARE * torch.get_num_threads(), x.numel())
     scratch = torch.empty((room + narrow, n), dtype=torch.float32 if narrow else x.dtype, device="cpu")
     for piece in _pieces(x):
         rows = scratch if piece.numel() == n else scratch[:, : piece.numel()]

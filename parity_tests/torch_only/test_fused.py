@@ -13,7 +13,7 @@ from parity_tests.bounds import FLOAT64
 from parity_tests.precision import unit
 from torchreg import L1, L2, ElasticNet, fused
 
-SIZES = (fused.LEAST, fused.LEAST + fused.CHUNK - 1, 3 * fused.LEAST + 1)
+SIZES = (fused.LEAST, fused.LEAST + fused.SHARE - 1, 3 * fused.LEAST + 1)
 PENALTIES = (L1(0.3), L2(0.7), ElasticNet(0.3, 0.7), L1(0.0))
 
 
@@ -127,7 +127,7 @@ def test_adding_a_gradient_in_place(penalty: L1) -> None:
 @pytest.mark.parametrize("penalty", PENALTIES, ids=str)
 def test_many_arrays_at_once(penalty: L1, dtype: torch.dtype) -> None:
     """Empty, scalar, of one size in several shapes, more than fit one matrix, and long: as one by one."""
-    shapes = [(0,), (), (3, 4), (12,), (2, 0), (fused.CHUNK + 1,), *[(2, fused.CHUNK // 2)] * 5, (12,)]
+    shapes = [(0,), (), (3, 4), (12,), (2, 0), (fused.SHORT + 1,), *[(2, fused.SHORT // 2)] * 5, (12,)]
     xs = [large(math.prod(shape), dtype).detach().reshape(shape) for shape in shapes]
     slopes = [torch.ones_like(x) for x in xs]
     found = fused.add_elastic_gradients(slopes, xs, *coefficients(penalty), 0.5)

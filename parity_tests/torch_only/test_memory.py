@@ -72,8 +72,8 @@ def test_a_pass_without_gradients_or_that_fails_holds_nothing() -> None:
 @pytest.mark.parametrize("penalty", [L1(1.0), L2(1.0), ElasticNet(1.0, 1.0)], ids=str)
 def test_a_large_array_needs_no_other_of_its_size(penalty: Any) -> None:
     """One piece of scratch for the value, and nothing beside the result for the gradient of a float32 array."""
-    x = torch.ones(8 * fused.LEAST, requires_grad=True)
-    piece = 4 * fused.CHUNK
+    x = torch.ones(16 * fused.SHARE * torch.get_num_threads(), requires_grad=True)
+    piece = 4 * fused.SHARE * torch.get_num_threads()
     assert _peak(lambda: penalty(x)) <= piece + 4096
     assert _peak(lambda: penalty(x).backward()) <= x.nbytes + 4096
 
