@@ -10,10 +10,9 @@ from hypothesis import HealthCheck, settings
 
 from parity_tests.backends import release, require
 from parity_tests.comparer import Comparer
-from parity_tests.details import PROPERTY, Keep, Seen
+from parity_tests.details import DETAILS, PROPERTY, Keep, Seen
 from parity_tests.ledger import as_property
 from parity_tests.options import tier
-from parity_tests.plugin import DETAILS
 
 pytest_plugins = ("parity_tests.plugin", "pytester")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 
 from parity_tests.bounds import Bound
 from parity_tests.cases import Case, expected, problem
@@ -109,3 +110,6 @@ def arguments(case: Case, mode: str) -> list[str]:
     """What pytest is called with to run the cell alone."""
     test = f"parity_tests.test_penalties::test_value_and_gradient_equal_the_oracle[{case}-{mode}]"
     return ["--pyargs", test, "--tier", "full"]
+
+
+DETAILS = pytest.StashKey[Details]()  # of a run that makes a report

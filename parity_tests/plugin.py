@@ -14,14 +14,13 @@ import pytest
 
 from parity_tests import devices, options
 from parity_tests.backends import PACKAGES, absent, required
-from parity_tests.details import Details
+from parity_tests.details import DETAILS, Details
 from parity_tests.journal import Journal, cell_id, fingerprint
 from parity_tests.ledger import MARKER, Tally, declared_by
 from parity_tests.progress import Progress
 from parity_tests.report import Collected, write
 
 TALLY = pytest.StashKey[Tally]()
-DETAILS = pytest.StashKey[Details]()
 PAGE = pytest.StashKey[Collected]()
 DEVICE = pytest.StashKey[ExitStack]()
 RESUMED = pytest.StashKey[list[str]]()
