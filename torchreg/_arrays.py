@@ -40,8 +40,7 @@ def accumulate(x: Tensor) -> Tensor:
 def full_precision(x: Tensor) -> AbstractContextManager[Any]:
     """Switches autocast off, which would round matrix products to 16 bits after the upcast."""
     kind = x.device.type
-    # Compiled code is of devices that have it, and in some versions of PyTorch cannot ask.
-    if (torch.compiler.is_compiling() or torch.amp.is_autocast_available(kind)) and torch.is_autocast_enabled(kind):
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         return torch.autocast(kind, enabled=False)
     return nullcontext()
 

@@ -61,20 +61,14 @@ def add_elastic_gradients(
         places.setdefault(kind, []).append(i)
     found = []
     for every in places.values():
-        first, n = every[0], xs[every[0]].numel()
-        if xs[first].is_cuda:
-            found += [
-                (some, add_in_lists([gradients[i] for i in some], [xs[i] for i in some], l1, l2, by))
-                for some in _shares(every, xs)
-            ]
-            continue
-        if n > SHORT:
+        first = every[0]
+        if not xs[first].is_cuda and xs[first].numel() > SHORT:
             found.append((every, add_elastic_gradient(gradients[first], xs[first], l1, l2, by).reshape(1)))
             continue
-        most = max(2 * SHORT // max(n, 1), 1)
+        together, most = (add_in_lists, LISTED) if xs[first].is_cuda else (_add_to_rows, 2 * SHORT)
         found += [
-            (some, _add_to_rows([gradients[i] for i in some], [xs[i] for i in some], l1, l2, by))
-            for some in (every[i : i + most] for i in range(0, len(every), most))
+            (some, together([gradients[i] for i in some], [xs[i] for i in some], l1, l2, by))
+            for some in _shares(every, xs, most)
         ]
     return found
 
@@ -91,11 +85,11 @@ def add_in_lists(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2
     return values[0] if len(values) == 1 else values[0] + values[1]
 
 
-def _shares(places: list[int], xs: list[Tensor]) -> Iterator[list[int]]:
-    """The places, in lists of arrays that together have not many elements."""
+def _shares(places: list[int], xs: list[Tensor], most: int) -> Iterator[list[int]]:
+    """The places, in lists of one array, or of several that together have at most so many elements."""
     share, size = [], 0
     for i in places:
-        if share and size + xs[i].numel() > LISTED:
+        if share and size + xs[i].numel() > most:
             yield share
             share, size = [], 0
         share.append(i)
@@ -190,14 +184,15 @@ def _add_to_rows(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2
     return sums if scale is None else scale * sums
 
 
-def _pieces(x: Tensor) -> Iterator[Tensor]:
-    return iter(x.detach().view(-1).split(SHARE * torch.get_num_threads()))
+def _pieces(x: Tensor) -> tuple[Tensor, ...]:
+    return x.detach().view(-1).split(SHARE * torch.get_num_threads())
 
 
 def _wide_pieces(x: Tensor, room: bool = True) -> Iterator[tuple[Tensor, Tensor | None]]:
     """The pieces in the dtype of accumulation, each with room for as much, if wanted; both last until the next."""
-    narrow, n = x.dtype not in WIDE, min(SHARE * torch.get_num_threads(), x.numel())
+    narrow, found = x.dtype not in WIDE, _pieces(x)
+    n = found[0].numel()
     scratch = torch.empty((room + narrow, n), dtype=torch.float32 if narrow else x.dtype, device="cpu")
-    for piece in _pieces(x):
+    for piece in found:
         rows = scratch if piece.numel() == n else scratch[:, : piece.numel()]
         yield rows[-1].copy_(piece) if narrow else piece, rows[0] if room else None

@@ -53,7 +53,7 @@ def test_a_share_has_one_array_or_few_elements() -> None:
     """Every place is in one share, in order; a share of several has at most so many elements."""
     sizes = [fused.LISTED + 1, 1, fused.LISTED - 1, 1, 2 * fused.LISTED, 3]
     xs = [torch.empty(size, device="meta") for size in sizes]
-    assert list(fused._shares(list(range(6)), xs)) == [[0], [1, 2], [3], [4], [5]]
+    assert list(fused._shares(list(range(6)), xs, fused.LISTED)) == [[0], [1, 2], [3], [4], [5]]
 
 
 def on_cuda() -> None:
