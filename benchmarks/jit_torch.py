@@ -12,9 +12,8 @@ from torch._dynamo.utils import counters
 from .checks import ParityError
 from .results import Grid, Section, Target
 from .timing import Settings, rounds
-from .torch_steps import ATTACH, HAND, PLAIN, Step, abs_sum, attached, by_hand, check, mlp, norm1, off
+from .torch_steps import ACCURATE, ATTACH, HAND, PLAIN, Step, abs_sum, attached, by_hand, check, mlp, norm1, off
 
-ACCURATE = "by hand: OutputHook, abs().sum()"
 WHOLE = "by hand: abs().sum(), in one compiled function"
 WARM_STEPS = 4
 

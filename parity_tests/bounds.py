@@ -61,13 +61,6 @@ class Override:
 #   gradient   4EW by a second product, over m: δ ≤ 4 δE |W| + (4 + √m) u · 4|E||W| ≤ (5 + √K + √m) u S with
 #              S = 4A|W|, because |E| ≤ A.
 # The oracle's scales are these S.
-
-# Note [Blocks]
-# On a CPU the code that inductor writes does not sum pairwise either. Of an array of more than 4,096 elements each lane
-# of each thread adds blocks of 4,096, one element after the other, and the blocks pairwise; of a type narrower than
-# float32 it adds all its elements one after the other. As above, k such steps are a random walk, √k u, and wherever a
-# bound has log₂ n, for one sum, this mode has log₂ n + √k: no more than (1 + √k / log₂ n) times the whole.
-BLOCK = 4096
 OVERRIDES: dict[tuple[str, Quantity], Override] = {
     ("HoyerSquare", "value"): Override(
         lambda due: 8 + 3 * math.log2(max(due.n, 1)),
@@ -113,6 +106,14 @@ def factor(penalty: str, quantity: Quantity, expected: Expected) -> float:
         return OVERRIDES[penalty, quantity].factor(expected)
     roundings = expected.roundings if quantity == "value" else expected.gradient_roundings
     return roundings + math.log2(max(expected.n, 1))
+
+
+# Note [Blocks]
+# On a CPU the code that inductor writes does not sum pairwise either. Of an array of more than 4,096 elements each lane
+# of each thread adds blocks of 4,096, one element after the other, and the blocks pairwise; of a type narrower than
+# float32 it adds all its elements one after the other. As above, k such steps are a random walk, √k u, and wherever a
+# bound has log₂ n, for one sum, this mode has log₂ n + √k: no more than (1 + √k / log₂ n) times the whole.
+BLOCK = 4096
 
 
 def walk(mode: str, device: str, dtype: str, n: int) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 from parity_tests.backends import FAST, MODES, Problem
 from parity_tests.configs import Config
-from parity_tests.families import CONFIGS, entry_of, targets
+from parity_tests.families import CONFIGS, entry_of, is_typical, targets
 from parity_tests.inputs import CLASSES, SPECIAL, mask, numbers
 from parity_tests.options import WHOLE, Shard
 from parity_tests.oracles import Expected
@@ -53,9 +53,9 @@ KINKS = ("normal", "ties", "zero")
 def classes(config: Config, target: Target) -> Iterator[str]:
     """The input classes that a configuration meets on a target."""
     entry = entry_of(config)
-    few = FEW_CLASSES.get(LARGE if LARGE in target.name else "masked" if target.masked else "", tuple(CLASSES))
+    few = FEW_CLASSES.get(LARGE if target.is_large else "masked" if target.masked else "", tuple(CLASSES))
     for name in (*(name for name in few if name not in SPECIAL and name not in entry.without), *entry.extra):
-        if LARGE in target.name and name in entry.extra:
+        if target.is_large and name in entry.extra:
             continue
         shape = CLASSES[name].reshape(target.shape)
         changes_nothing = target.shape == () and name in ("strided", "empty-first", "empty-last", "one")
@@ -69,10 +69,6 @@ def typical(config: Config) -> tuple[Target, ...]:
     return tuple(kind[0] for kind in kinds(targets(config)) if kind)
 
 
-def is_large(case: Case) -> bool:
-    return LARGE in case.target.name
-
-
 def shares_code(case: Case) -> bool:
     """Whether the array of a case has the shape and the memory order of most, so that nothing more is compiled."""
     kind = CLASSES[case.input_class]
@@ -84,10 +80,8 @@ def in_full_tier(case: Case, mode: str) -> bool:
     but what those have seen to, and of the arrays of a million elements one type: compiling them again is what costs.
     """
     here, special = typical(case.config), case.input_class in entry_of(case.config).extra
-    if is_large(case):
-        one = (
-            case.dtype == "float32" and case.input_class == "normal" and case.config == entry_of(case.config).configs[0]
-        )
+    if case.target.is_large:
+        one = case.dtype == "float32" and case.input_class == "normal" and is_typical(case.config)
         return one or (mode in FAST and (case.dtype == "float32" or case.input_class == "normal"))
     if mode in FAST:
         return case.target in here or case.dtype == "float32" or case.input_class in KINKS
@@ -98,10 +92,10 @@ def in_full_tier(case: Case, mode: str) -> bool:
 
 def in_pr_tier(case: Case, mode: str) -> bool:
     """Leaves to the full tier what a pull request can spare: what repeats another cell's code path in another dtype."""
-    if is_large(case):
+    if case.target.is_large:
         return case.dtype == "float32" and case.input_class == "normal" and mode in FAST
     here, entry = typical(case.config), entry_of(case.config)
-    first = case.config == entry.configs[0]
+    first = is_typical(case.config)
     if mode not in FAST:  # the operations of the two, arranged otherwise
         classes = {"jax-eager": KINKS, "jax-vmap": ("ties",), "torch-aot": ("ties",)}.get(mode, ())
         return first and case.target == here[0] and case.dtype == "float32" and case.input_class in classes

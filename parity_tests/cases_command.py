@@ -19,7 +19,6 @@ import numpy as np
 from parity_tests.bounds import bound
 from parity_tests.cases import Case, expected, problem, selected
 from parity_tests.precision import Array
-from parity_tests.targets import LARGE
 
 SUMMARY = "write cases, oracles' answers and bounds as JSON and NumPy arrays"
 FORMAT = 1
@@ -49,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def rows() -> Iterator[Case]:
     """The cells of the default tier in two types, once for all modes, without the large arrays."""
-    seen = dict.fromkeys(case for case, _ in selected("pr", DTYPES) if LARGE not in case.target.name)
+    seen = dict.fromkeys(case for case, _ in selected("pr", DTYPES) if not case.target.is_large)
     yield from seen
 
 

@@ -24,6 +24,10 @@ class Target:
     def is_activation(self) -> bool:
         return "sample" in self.axes
 
+    @property
+    def is_large(self) -> bool:
+        return LARGE in self.name
+
 
 TARGETS: tuple[Target, ...] = (
     Target("tall", ("out", "in"), (6, 5), named=False),
@@ -47,7 +51,7 @@ TARGETS: tuple[Target, ...] = (
 
 def kinds(targets: Sequence[Target]) -> tuple[tuple[Target, ...], ...]:
     """The targets as parameters, activations and masked arrays, large ones left out; the first of a kind is typical."""
-    small = [target for target in targets if LARGE not in target.name]
+    small = [target for target in targets if not target.is_large]
     return (
         tuple(target for target in small if not target.masked and not target.is_activation),
         tuple(target for target in small if not target.masked and target.is_activation),

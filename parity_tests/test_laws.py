@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from parity_tests.backends import FAST, PACKAGES, Problem, package, value_and_grad
 from parity_tests.configs import Config
-from parity_tests.families import ENTRIES, Entry, entry_of, fits
+from parity_tests.families import ENTRIES, Entry, entry_of, fits, is_typical
 from parity_tests.options import tier
 from parity_tests.oracles import Axes
 from parity_tests.precision import Array
@@ -112,8 +112,7 @@ def law(holds: Callable[[str, Config, Target, Draw], None]) -> Callable[..., Non
     @settings(max_examples=SEEDS)
     @given(seed=st.integers(0, 2**32 - 1))
     def test(mode: str, penalty: Config, place: Target, seed: int) -> None:
-        typical = penalty == entry_of(penalty).configs[0]
-        for i in range((EXAMPLES if typical else FEW) // SEEDS):
+        for i in range((EXAMPLES if is_typical(penalty) else FEW) // SEEDS):
             note(f"draw {i} of the seed")
             holds(mode, penalty, place, Draw(np.random.default_rng([seed, i])))
 

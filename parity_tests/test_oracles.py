@@ -13,9 +13,9 @@ from parity_tests.configs import Config, config
 from parity_tests.families import CONFIGS, FAMILIES, family_of, fits, targets
 from parity_tests.inputs import mask
 from parity_tests.oracles import ORACLES
-from parity_tests.targets import LARGE, Target
+from parity_tests.targets import Target
 
-PAIRS = [(c, t) for c in CONFIGS for t in targets(c) if LARGE not in t.name]
+PAIRS = [(c, t) for c in CONFIGS for t in targets(c) if not t.is_large]
 ROOT2 = math.sqrt(2)
 
 

@@ -43,6 +43,11 @@ def entry_of(config: Config) -> Entry:
     return next(entry for entry in ENTRIES if config in entry.configs)
 
 
+def is_typical(config: Config) -> bool:
+    """Whether a configuration is the first of its entry; the others show its further options."""
+    return config == entry_of(config).configs[0]
+
+
 def family_of(penalty: str) -> str:
     """The family of a penalty, by its name."""
     return next(family for family, entries in FAMILIES.items() if penalty in {entry.name for entry in entries})
@@ -59,4 +64,4 @@ def targets(config: Config) -> tuple[Target, ...]:
     return tuple(target for target in TARGETS if fits(config, target))
 
 
-__all__ = ["CONFIGS", "ENTRIES", "FAMILIES", "Entry", "Laws", "entry_of", "family_of", "fits", "targets"]
+__all__ = ["CONFIGS", "ENTRIES", "FAMILIES", "Entry", "Laws", "entry_of", "family_of", "fits", "is_typical", "targets"]

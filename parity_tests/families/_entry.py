@@ -74,7 +74,7 @@ def grouped(config: Config, target: Target) -> bool:
     """The axes that index the groups are there; a million groups of one are too slow as loops."""
     names = config.given.get("groups", "out")
     names = (names,) if isinstance(names, str) else names
-    if LARGE in target.name and (len(names) > 1 or "in" in names or "sample" in names):
+    if target.is_large and (len(names) > 1 or "in" in names or "sample" in names):
         return False
     return all(name in target.axes or name in ("kernel", "position") for name in names) and all(
         matching(name, target.axes) for name in names
@@ -83,7 +83,7 @@ def grouped(config: Config, target: Target) -> bool:
 
 def matrix(config: Config, target: Target) -> bool:
     """A kernel, without a mask; a Gram matrix of 250,000 columns is too slow as loops."""
-    slow = LARGE in target.name and config.given.get("side") in ("in", "both")
+    slow = target.is_large and config.given.get("side") in ("in", "both")
     return "out" in target.axes and len(target.axes) >= 2 and not target.masked and not slow
 
 
