@@ -4,7 +4,8 @@ Two rounds for each package: every mutant meets the tests that should kill it, a
 score, and what has survived without a reason in ``survivors.toml``; the exit code is 1 if anything has.
 
 The working copy is a clone of HEAD, never the checkout. Results go into ``PACKAGE.jsonl`` as they come; the first
-round leaves out what is there. A source whose tests fail as it is ends the run: its mutants would all seem killed.
+round leaves out what is there. A source whose tests fail as it is has no mutant judged, because all would seem killed;
+the run fails at its end.
 """
 
 from __future__ import annotations

@@ -96,22 +96,23 @@ class Session:
         if {"torchreg", "jaxreg"} & set(sys.modules):
             raise pytest.UsageError("a collected test imports a package.")
         gc.freeze()
-        for source, drawn in self._work.items():
-            due = [mutant for mutant in drawn if self._is_due(mutant)]
-            if due:
-                self._source(session, source, due)
+        due = {source: [one for one in drawn if self._is_due(one)] for source, drawn in self._work.items()}
+        failing = [source for source, some in due.items() if some and not self._source(session, source, some)]
+        if failing:
+            raise pytest.UsageError(f"not judged, because their tests fail as they are: {', '.join(failing)}")
         session.config.stash[import_module("parity_tests.plugin").TALLY].declared.clear()  # none of them ran here
         return True
 
-    def _source(self, session: pytest.Session, source: str, due: list[Mutant]) -> None:
-        """Judge the mutants of a source, whose tests must pass as long as it is not mutated."""
+    def _source(self, session: pytest.Session, source: str, due: list[Mutant]) -> bool:
+        """Judge the mutants of a source, unless its tests fail as it is: they would all seem killed."""
         rule = rule_of(self._package, source)
         cold = [name.replace("{only}", ONLY[self._package]) for name in rule.cold + rule.wide_cold * self._wide]
         items = self._items(session, rule, source)
         plain = judged(self._clone, session, None, items, cold, 600.0)
         print(f"{source}: {len(due)} mutants, {len(items)} tests, {plain.seconds:.1f} s", flush=True)
         if plain.status != "survived":
-            raise pytest.UsageError(f"{source} fails as it is: {plain.status} {plain.killer}")
+            print(f"  fails as it is: {plain.status} {plain.killer}", flush=True)
+            return False
         killers: Counter[str] = Counter()
         for mutant in due:
             met = self._ordered(items, mutant, killers)
@@ -119,6 +120,7 @@ class Session:
             killers[verdict.killer] += 1
             self._note(mutant, verdict)
         print(f"  {dict(Counter(self._known[mutant.name]['status'] for mutant in due))}", flush=True)
+        return True
 
     def _items(self, session: pytest.Session, rule: Rule, source: str) -> list[pytest.Item]:
         """The collected tests that the mutants of a source meet, in the order of its rule."""

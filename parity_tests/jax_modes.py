@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,23 +17,28 @@ from parity_tests.problems import Build, Problem, Result, package
 KEPT = 16  # functions of each mode; the cells that share one follow each other
 
 
-def jax_array(problem: Problem) -> Any:
-    """The array, in the dtype asked for; strided, it is made from such a view. Call it under x64 if that is float64."""
-    import jax.numpy as jnp
+def numpy_array(problem: Problem) -> Any:
+    """The array, in the dtype asked for; strided, it is a view that steps over NaN. JAX takes it as it is."""
+    import jax
 
-    x = problem.x.astype(jnp.dtype(problem.dtype))
-    if problem.strided:
-        sizes = x.shape[::-1]
-        buffer = np.full([2 * size + 1 for size in sizes], np.nan, x.dtype)
-        view = buffer[tuple(slice(1, 2 * size, 2) for size in sizes)].T
-        view[...] = x
-        x = view
-    return jnp.asarray(x)
+    x = problem.x.astype(jax.numpy.dtype(problem.dtype))
+    if not problem.strided:
+        return x
+    sizes = x.shape[::-1]
+    buffer = np.full([2 * size + 1 for size in sizes], np.nan, x.dtype)
+    view = buffer[tuple(slice(1, 2 * size, 2) for size in sizes)].T
+    view[...] = x
+    return view
 
 
 def from_jax(array: Any) -> Measured:
     """An array's numbers and dtype."""
-    return Measured(np.asarray(array).astype(np.float64), str(array.dtype))
+    return Measured(np.asarray(array).astype(np.float64), _name(array.dtype))
+
+
+@cache
+def _name(dtype: Any) -> str:
+    return str(dtype)
 
 
 def eager(build: Build, problem: Problem) -> Result:
@@ -62,7 +67,7 @@ def _run(function: Callable[..., Any], problem: Problem) -> Result:
     device = jax.devices(devices.current())[0]
     with jax.enable_x64(problem.dtype == "float64"), jax.default_device(device):
         where = None if problem.where is None else jax.numpy.asarray(problem.where)
-        value, gradient = function(jax_array(problem), where)
+        value, gradient = function(numpy_array(problem), where)
         return Result(from_jax(value), from_jax(gradient))
 
 

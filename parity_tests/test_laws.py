@@ -83,7 +83,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @dataclass(frozen=True)
 class Draw:
-    """What a law is tried on: all of it drawn from one seed, in shapes that are fixed, so nothing is compiled twice."""
+    """What a law is tried on, one array after the other from a seed, in shapes that are fixed: nothing compiles twice."""
 
     rng: np.random.Generator
 
@@ -103,6 +103,7 @@ class Draw:
 
 SEEDS = 20  # for hypothesis to choose; many arrays are drawn from each, because they cost less than it does
 EXAMPLES = settings().max_examples  # of the tier
+TINY = float(np.finfo(float).tiny)
 FEW = 200  # arrays for a configuration that is not the typical one of its entry
 
 
@@ -112,9 +113,13 @@ def law(holds: Callable[[str, Config, Target, Draw], None]) -> Callable[..., Non
     @settings(max_examples=SEEDS)
     @given(seed=st.integers(0, 2**32 - 1))
     def test(mode: str, penalty: Config, place: Target, seed: int) -> None:
+        draw = Draw(np.random.default_rng(seed))
         for i in range((EXAMPLES if is_typical(penalty) else FEW) // SEEDS):
-            note(f"draw {i} of the seed")
-            holds(mode, penalty, place, Draw(np.random.default_rng([seed, i])))
+            try:
+                holds(mode, penalty, place, draw)
+            except AssertionError:
+                note(f"draw {i} of the seed")
+                raise
 
     update_wrapper(test, holds)
     del vars(test)["__wrapped__"]  # pytest would ask for the arguments of the law
@@ -134,7 +139,8 @@ def value(mode: str, penalty: Config, x: Array, axes: Axes, where: np.ndarray | 
 
 def close(got: float | Array, due: float | Array, size: float | Array) -> None:
     """Equal within what a few float64 roundings of terms of this size can do."""
-    np.testing.assert_array_less(np.abs(np.asarray(got) - due), 1e-12 * np.asarray(size) + np.finfo(float).tiny)
+    off, allowed = np.abs(np.asarray(got) - due), 1e-12 * np.asarray(size) + TINY
+    assert np.all(off < allowed), f"off by {off}, allowed {allowed}"
 
 
 @law

@@ -12,7 +12,7 @@ from parity_tests.backends import PACKAGES, Problem, package
 from parity_tests.cases import typical
 from parity_tests.configs import Config
 from parity_tests.families import CONFIGS, entry_of
-from parity_tests.jax_modes import from_jax, jax_array
+from parity_tests.jax_modes import from_jax, numpy_array
 from parity_tests.precision import Array
 from parity_tests.targets import Target
 from parity_tests.torch_modes import from_torch, torch_array
@@ -41,7 +41,7 @@ def jax_product(penalty: Any, problem: Problem, along: Array) -> Array:
     with jax.enable_x64(True):
         slope = jax.grad(lambda x: penalty(x, axes=problem.axes))
         product = jax.jit(jax.grad(lambda x, v: (slope(x) * v).sum()))
-        return from_jax(product(jax_array(problem), jax.numpy.asarray(along))).array
+        return from_jax(product(numpy_array(problem), jax.numpy.asarray(along))).array
 
 
 PRODUCTS: dict[str, Callable[[Any, Problem, Array], Array]] = {"torch": torch_product, "jax": jax_product}
