@@ -27,7 +27,7 @@ def main() -> int:
     """Run each package in a process of its own, for a framework that is imported stays."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("packages", nargs="*", default=["torchreg", "jaxreg"])
-    options.add_argument("--only", default="*", help="sources whose path below the package fits this pattern")
+    options.add_argument("--only", nargs="+", default=["*"], help="sources whose path below the package fits a pattern")
     options.add_argument("--share", type=float, default=1.0, help="of the shares in config.toml, for a shorter run")
     options.add_argument("--rounds", nargs="*", choices=ROUNDS, default=ROUNDS, help="which; none: the report alone")
     options.add_argument("--results", type=Path, default=HERE, help="the directory of the results")
@@ -43,7 +43,7 @@ def main() -> int:
         subprocess.run(["git", "clone", "--quiet", HERE.parent, clone], check=True)
         rest = [
             "--only",
-            given.only,
+            *given.only,
             "--share",
             str(given.share),
             "--results",

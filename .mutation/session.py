@@ -12,7 +12,7 @@ import re
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from functools import cache
@@ -63,19 +63,14 @@ def rule_of(package: str, source: str) -> Rule:
 class Session:
     """A pytest plugin that judges the mutants of a package instead of running the tests that were collected."""
 
-    def __init__(self, root: Path, package: str, only: str, share: float, wide: bool, results: Path) -> None:
+    def __init__(self, root: Path, package: str, only: list[str], share: float, wide: bool, results: Path) -> None:
         self._clone, self._package, self._wide = Clone(root, package), package, wide
         self._results = results / f"{package}.jsonl"
-        found = (str(path.relative_to(root / package)) for path in sorted((root / package).rglob("*.py")))
         self._known = read(self._results)
-        found = (
-            source
-            for source in found
-            if package == "torchreg" or not any(fnmatch(source, once) for once in CONFIG["once"])
-        )
-        work = (
-            (source, mutants(root / package, source, CONFIG["operators"])) for source in found if fnmatch(source, only)
-        )
+        found = [str(path.relative_to(root / package)) for path in sorted((root / package).rglob("*.py"))]
+        left_out = CONFIG["once"] if package != "torchreg" else ()
+        chosen = [source for source in found if _fits(source, only) and not _fits(source, left_out)]
+        work = ((source, mutants(root / package, source, CONFIG["operators"])) for source in chosen)
         self._work = {
             source: sampled(every, share * rule_of(package, source).share, CONFIG["seed"])
             for source, every in work
@@ -154,6 +149,10 @@ class Session:
         self._known[mutant.name] = row
         with self._results.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"name": mutant.name} | row, ensure_ascii=False) + "\n")
+
+
+def _fits(source: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(source, pattern) for pattern in patterns)
 
 
 def _other(package: str) -> str:
