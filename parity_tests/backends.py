@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from parity_tests import jax_modes, torch_modes
+from parity_tests.oracles import Axes, Mask
+from parity_tests.precision import Array
 from parity_tests.problems import (
     PACKAGES,
     Build,
@@ -40,6 +42,7 @@ MODES: dict[str, Mode] = {
     "jax-vmap": Mode("jax", jax_modes.vmap),
     "jax-remat": Mode("jax", jax_modes.remat),
 }
+MANY = {"torch": torch_modes.many, "jax": jax_modes.many}
 PLAIN = ("torch-eager", "jax-eager", "jax-jit")
 FAST = ("torch-eager", "jax-jit")  # one of each framework
 
@@ -48,6 +51,12 @@ def value_and_grad(mode: str, build: Build, problem: Problem) -> Result:
     """Run ``problem`` in ``mode``; skips where the mode's framework is absent."""
     require(MODES[mode].framework)
     return MODES[mode].run(build, problem)
+
+
+def values_and_grads(framework: str, build: Build, xs: Array, axes: Axes, where: Mask = None) -> tuple[Array, Array]:
+    """Of many float64 arrays along a first axis, and of their masks; skips where the framework is absent."""
+    require(framework)
+    return MANY[framework](build, xs, axes, where)
 
 
 def release() -> None:
@@ -71,4 +80,5 @@ __all__ = [
     "require",
     "required",
     "value_and_grad",
+    "values_and_grads",
 ]

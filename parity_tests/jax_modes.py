@@ -11,7 +11,8 @@ import numpy as np
 
 from parity_tests import devices
 from parity_tests.comparer import Measured
-from parity_tests.oracles import Axes
+from parity_tests.oracles import Axes, Mask
+from parity_tests.precision import Array
 from parity_tests.problems import Build, Problem, Result, package
 
 KEPT = 16  # functions of each mode; the cells that share one follow each other
@@ -71,6 +72,15 @@ def _run(function: Callable[..., Any], problem: Problem) -> Result:
         return Result(from_jax(value), from_jax(gradient))
 
 
+def many(build: Build, xs: Array, axes: Axes, where: Mask) -> tuple[Array, Array]:
+    """The values and gradients of many float64 arrays, mapped and compiled; each has a mask of its own, or none has."""
+    import jax
+
+    with jax.enable_x64(True), jax.default_device(jax.devices(devices.current())[0]):
+        values, gradients = _every(build, axes)(xs, where)
+        return np.asarray(values), np.asarray(gradients)
+
+
 def _plain(build: Build, axes: Axes | None) -> Callable[..., Any]:
     penalty = build(package("jax"))
     return lambda x, where: penalty(x, axes=axes, where=where)
@@ -109,9 +119,16 @@ def _mapped(build: Build, axes: Axes | None) -> Callable[..., Any]:
     return jax.jit(second)
 
 
+@lru_cache(maxsize=KEPT)
+def _every(build: Build, axes: Axes) -> Callable[..., Any]:
+    import jax
+
+    return jax.jit(jax.vmap(_differentiated(build, axes)))  # no mask is no array to map over
+
+
 def release() -> None:
     """Let go of what JAX has compiled, where it is in use: thousands of small programs are gigabytes."""
     if "jax" in sys.modules:
-        for made in (_compiled, _mapped, _rematerialised):
+        for made in (_compiled, _mapped, _rematerialised, _every):
             made.cache_clear()
         sys.modules["jax"].clear_caches()

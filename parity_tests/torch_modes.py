@@ -8,7 +8,8 @@ from typing import Any
 
 from parity_tests import devices
 from parity_tests.comparer import Measured
-from parity_tests.oracles import Axes
+from parity_tests.oracles import Axes, Mask
+from parity_tests.precision import Array
 from parity_tests.problems import Build, Problem, Result, package
 
 FORMS = 32  # more than the targets of one rank have of shapes, strides and masks
@@ -31,6 +32,17 @@ def eager(build: Build, problem: Problem) -> Result:
     """PyTorch as written."""
     penalty = build(package("torch"))
     return _run(lambda x, where: penalty(x, axes=problem.axes, where=where), problem)
+
+
+def many(build: Build, xs: Array, axes: Axes, where: Mask) -> tuple[Array, Array]:
+    """The values and gradients of many float64 arrays, mapped; each has a mask of its own, or none has."""
+    import torch
+
+    penalty, device = build(package("torch")), devices.current()
+    each = torch.func.grad_and_value(lambda x, *mask: penalty(x, axes=axes, where=mask[0] if mask else None))
+    given = [torch.tensor(array, device=device) for array in (xs, where) if array is not None]
+    gradients, values = torch.func.vmap(each)(*given)
+    return values.cpu().numpy(), gradients.cpu().numpy()
 
 
 def from_torch(tensor: Any) -> Measured:
