@@ -22,7 +22,7 @@ from ._spec.terms import Term, missing_mask
 from .hooks import Site
 from .lost import UNREAD_PASSES, check_mapped, check_whole, in_backward, lost_gradient, shed, unread, vmaps
 from .outputs import main, pick
-from .result import Penalties, Scalars, Values, assemble, bind
+from .result import Penalties, Values, apart, assemble, bind, factor
 from .saved import Watch, protect, saving
 from .stored import check_padded, whole
 
@@ -74,14 +74,15 @@ class Tape:
         """As :meth:`penalty`, with the parts."""
         self._settle()
         committed = self._complete()
-        scalars: list[Scalars] = [{} for _ in self._terms]
+        heard: list[dict[str, Tensor]] = [{} for _ in self._terms]
         for site in self._sites:
             if site.key in committed:
-                scalars[site.term][site.name] = committed[site.key]
-        for i, (term, entries) in enumerate(zip(self._terms, self._parameters, strict=True)):
-            if isinstance(term.target, ParamsTarget):
-                scalars[i] = measure.parameters(term, term.target, entries)
-        result = assemble(self._terms, scalars, self._values)
+                heard[site.term][site.name] = committed[site.key]
+        found = [
+            measure.parameters(term, term.target, entries) if isinstance(term.target, ParamsTarget) else apart(scalars)
+            for term, entries, scalars in zip(self._terms, self._parameters, heard, strict=True)
+        ]
+        result = assemble(self._terms, found, [factor(term, self._values) for term in self._terms])
         self._clear()
         return result
 

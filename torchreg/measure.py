@@ -27,35 +27,37 @@ from ._spec.layout import (
 )
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
+from .fused import elastics
+from .penalties.elementwise import elastic_coefficients
 from .penalty import Penalty, evaluate
-from .result import Scalars
+from .result import Found, apart
 from .walk import ParameterEntry
 
 
-def parameters(term: Term, target: ParamsTarget, entries: Mapping[str, ParameterEntry]) -> Scalars:
+def parameters(term: Term, target: ParamsTarget, entries: Mapping[str, ParameterEntry]) -> Found:
     """The penalties of the chosen parameters, by the name each was chosen under."""
+    arrays = {name: entry.read() for name, entry in entries.items()}
+    for name, x in arrays.items():
+        check_floating("params", repr(name), x)
     if target.joint:
-        return {"joint": _joint(term, {name: entry.read() for name, entry in entries.items()})}
-    return {
-        name: _parameter(term, target, name, entry.read(), entry.layouts[entry.candidate.names.index(name)])
-        for name, entry in entries.items()
-    }
+        return apart({"joint": _joint(term, list(arrays.values()))})
+    coefficients = elastic_coefficients(term.penalty)
+    if coefficients is None or target.layout or target.combine == "mean" or torch._C._is_any_autocast_enabled():
+        return apart({name: _parameter(term, target, name, x, entries[name]) for name, x in arrays.items()})
+    return Found(list(arrays), elastics(list(arrays.values()), *coefficients))
 
 
-def _parameter(term: Term, target: ParamsTarget, name: str, x: Any, layout: Layout | None) -> Tensor:
+def _parameter(term: Term, target: ParamsTarget, name: str, x: Tensor, entry: ParameterEntry) -> Tensor:
     """The penalty of one parameter, its canonical pieces joined by sum or mean."""
-    check_floating("params", repr(name), x)
-    axes, found = _canonical("params", target.layout, layout, x)
+    axes, found = _canonical("params", target.layout, entry.layouts[entry.candidate.names.index(name)], x)
     values = [evaluate(term.penalty, piece, axes, None) for piece in found]
     joined = reduce(add, values)
     return joined / len(values) if target.combine == "mean" and len(values) > 1 else joined
 
 
-def _joint(term: Term, named: dict[str, Any]) -> Tensor:
+def _joint(term: Term, arrays: list[Tensor]) -> Tensor:
     """The penalty of all matched parameters as one vector."""
-    for name, x in named.items():
-        check_floating("params", repr(name), x)
-    vector = torch.cat([accumulate(x).reshape(-1) for x in named.values()])
+    vector = torch.cat([accumulate(x).reshape(-1) for x in arrays])
     return evaluate(term.penalty, vector, ("joint",), None)
 
 

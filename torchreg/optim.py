@@ -15,16 +15,12 @@ from ._spec.errors import sentence
 from ._spec.select import select_params
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
-from .fused import add_elastic_gradients, is_addable
-from .penalties.elementwise import L1, L2, ElasticNet
-from .penalty import Penalty
+from .fused import add_elastic_gradients, are_addable
+from .penalties.elementwise import elastic_coefficients
 from .regularizer import BoundRegularizer, Regularizer
-from .result import Penalties, Values, factor, summed
+from .result import Found, Penalties, Values, assemble, factor
 
 WHERE = "add_penalty_gradients"
-
-Found = list[tuple[list[str], Tensor]]
-"""Paths and, in a vector, their penalties."""
 
 
 def add_penalty_gradients(
@@ -84,14 +80,14 @@ class PenaltyGradients:
         self._chosen = [_chosen(term, model) for term in self._terms]
         self._check_held(optimizer)
         self.steps = 0
-        self._found: list[tuple[Found, Any]] | None = None
+        self._found: tuple[list[Found], list[Any]] | None = None
         self._penalties: Penalties | None = None
         self._handle = optimizer.register_step_pre_hook(self._before_step)
 
     @property
     def penalties(self) -> Penalties | None:
         if self._found is not None:  # put together by the first who asks: most steps nobody does
-            self._penalties, self._found = _told(self._terms, self._chosen, self._found), None
+            self._penalties, self._found = assemble(self._terms, *self._found), None
         return self._penalties
 
     def remove(self) -> None:
@@ -123,14 +119,14 @@ class PenaltyGradients:
         found, rest = [], []
         for (term, entries, by), in_place in zip(self._each(factors), closed, strict=True):
             with torch.enable_grad():
-                computed = measure.parameters(term, _target(term), entries) if in_place is None else {}
-                rest += [value if by is None else value * by for value in computed.values()]
-            found.append([([name], value.detach().reshape(1)) for name, value in computed.items()])
-        for i, (by, in_place) in enumerate(zip(factors, closed, strict=True)):
-            found[i] += in_place.add(1.0 if by is None else by) if in_place else []
+                one = measure.parameters(term, _target(term), entries) if in_place is None else Found(list(entries), [])
+                rest += [part.sum() if by is None else part.sum() * by for _, part in one.parts]
+            found.append(Found(one.paths, [(places, part.detach()) for places, part in one.parts]))
+        for one, by, in_place in zip(found, factors, closed, strict=True):
+            one.parts.extend(in_place.add(1.0 if by is None else by) if in_place else ())
         if rest:
             _add_by_autograd(rest, list(held.values()), scale)
-        self._found, self._penalties = list(zip(found, factors, strict=True)), None
+        self._found, self._penalties = (found, factors), None
         self.steps += 1
 
     def _each(self, factors: list[Any]) -> Iterator[tuple[Term, dict[str, walk.ParameterEntry], Any]]:
@@ -159,19 +155,16 @@ def _parameters(optimizer: Optimizer) -> Iterator[Tensor]:
 class _InPlace:
     """Parameters of a term whose penalty's gradients are added by their closed form."""
 
-    names: list[str]
     parameters: list[Tensor]
     l1: float | None
     l2: float | None
 
-    def add(self, by: float) -> Found:
-        gradients = []
+    def add(self, by: float) -> list[tuple[list[int], Tensor]]:
         for parameter in self.parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            gradients.append(parameter.grad)
-        added = add_elastic_gradients(gradients, self.parameters, self.l1, self.l2, by)
-        return [([self.names[i] for i in places], values) for places, values in added]
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        return add_elastic_gradients(gradients, self.parameters, self.l1, self.l2, by)
 
 
 def _closed(
@@ -183,40 +176,16 @@ def _closed(
     if coefficients is None or target.joint or target.combine == "mean" or scale is not None or not number:
         return None
     stored = [entry.stored() for entry in entries.values()]
-    ready = all(map(held.__contains__, map(id, stored))) and all(map(_is_ready, stored))
-    return _InPlace(list(entries), stored, *coefficients) if ready else None
+    ready = all(map(held.__contains__, map(id, stored))) and _are_ready(stored)
+    return _InPlace(stored, *coefficients) if ready else None
 
 
-def _is_ready(parameter: Tensor) -> bool:
-    gradient = parameter.grad
-    fit = is_addable(parameter) and parameter.is_floating_point()
-    return fit and (gradient is None or (is_addable(gradient) and gradient.dtype == parameter.dtype))
-
-
-def _told(terms: tuple[Term, ...], chosen: list[dict[str, Any]], found: list[tuple[Found, Any]]) -> Penalties:
-    """The penalties of a step, every path in the order in which it was chosen."""
-    layers: dict[str, dict[str, Tensor]] = {}
-    sums: dict[str, Tensor] = {}
-    for term, entries, (parts, by) in zip(terms, chosen, found, strict=True):
-        name = term.name or ""
-        scaled = [(paths, values if by is None else values * by) for paths, values in parts]
-        by_path = {path: value for paths, values in scaled for path, value in zip(paths, values.unbind(), strict=True)}
-        layers[name] = by_path if _target(term).joint else {path: by_path[path] for path in entries}
-        sums[name] = summed([values.sum() for _, values in scaled])
-    return Penalties(summed(list(sums.values())), sums, layers)
-
-
-def elastic_coefficients(penalty: Penalty) -> tuple[float | None, float | None] | None:
-    """(l1, l2) of a penalty that is l1 Σ|x| + l2 Σx² of every array, whatever its axes; None for any other."""
-    first = second = None
-    for number, part in penalty.parts():
-        if type(part) not in (L1, L2, ElasticNet):
-            return None
-        l1 = part.l1 if isinstance(part, ElasticNet) else part.strength if isinstance(part, L1) else None
-        l2 = part.l2 if isinstance(part, ElasticNet) else part.strength if isinstance(part, L2) else None
-        first = first if l1 is None else (first or 0.0) + number * l1
-        second = second if l2 is None else (second or 0.0) + number * l2
-    return first, second
+def _are_ready(parameters: list[Tensor]) -> bool:
+    """Whether these and the gradients that they have can be worked on in place."""
+    pairs = [(parameter, gradient) for parameter in parameters if (gradient := parameter.grad) is not None]
+    alike = all(gradient.dtype == parameter.dtype for parameter, gradient in pairs)
+    floating = all(map(Tensor.is_floating_point, parameters))
+    return alike and floating and are_addable(parameters) and are_addable([gradient for _, gradient in pairs])
 
 
 def _add_by_autograd(values: list[Tensor], parameters: list[Tensor], scale: Tensor | None) -> None:

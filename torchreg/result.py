@@ -18,8 +18,22 @@ from ._spec.terms import Term, check_bindings, missing_step
 FEW = 8
 """From so many scalars on, their sum is sooner had as that of a vector."""
 
-Scalars = dict[str, Tensor]
-"""Path to penalty, of one term."""
+
+class Found(NamedTuple):
+    """The penalties of one term, before schedules and weights.
+
+    Attributes:
+        paths: of what was penalised.
+        parts: places among the paths, and their penalties: a vector, or a scalar for one place.
+    """
+
+    paths: list[str]
+    parts: list[tuple[list[int], Tensor]]
+
+
+def apart(scalars: Mapping[str, Tensor]) -> Found:
+    """What was measured one by one."""
+    return Found(list(scalars), [([i], value) for i, value in enumerate(scalars.values())])
 
 
 class Penalties(NamedTuple):
@@ -64,15 +78,21 @@ def bind(terms: tuple[Term, ...], step: Any, weights: Any, masks: Any, axis_name
     return values
 
 
-def assemble(terms: tuple[Term, ...], scalars: list[Scalars], values: Values) -> Penalties:
-    """The parts, scaled by schedules and weights, and their sums."""
-    layers: dict[str, Scalars] = {}
+def assemble(terms: tuple[Term, ...], found: list[Found], factors: list[Any]) -> Penalties:
+    """The parts, scaled by the factors of their terms, and their sums."""
+    layers: dict[str, dict[str, Tensor]] = {}
     sums: dict[str, Tensor] = {}
-    for term, found in zip(terms, scalars, strict=True):
-        name, by = term.name or "", factor(term, values)
-        layers[name] = found if by is None else {path: value * by for path, value in found.items()}
-        sums[name] = summed(list(layers[name].values()))
+    for term, (paths, parts), by in zip(terms, found, factors, strict=True):
+        name, scaled = term.name or "", parts if by is None else [(places, values * by) for places, values in parts]
+        at = dict(pair for places, values in scaled for pair in zip(places, _apiece(values), strict=True))
+        layers[name] = {path: at[place] for place, path in enumerate(paths)}
+        sums[name] = summed([values.sum() if values.ndim else values for _, values in scaled])
     return Penalties(summed(list(sums.values())), sums, layers)
+
+
+def _apiece(values: Tensor) -> tuple[Tensor, ...]:
+    """The scalars of a vector, or a scalar itself."""
+    return values.unbind() if values.ndim else (values,)
 
 
 def factor(term: Term, values: Values) -> Any:

@@ -141,6 +141,19 @@ class ElasticNet(Elementwise):
         return elastic(masked(x, where), self.l1, self.l2)
 
 
+def elastic_coefficients(penalty: Penalty) -> tuple[float | None, float | None] | None:
+    """(l1, l2) of a penalty that is l1 Σ|x| + l2 Σx² of every array, whatever its axes; None for any other."""
+    first = second = None
+    for number, part in penalty.parts():
+        if type(part) not in (L1, L2, ElasticNet):
+            return None
+        l1 = part.l1 if isinstance(part, ElasticNet) else part.strength if isinstance(part, L1) else None
+        l2 = part.l2 if isinstance(part, ElasticNet) else part.strength if isinstance(part, L2) else None
+        first = first if l1 is None else (first or 0.0) + number * l1
+        second = second if l2 is None else (second or 0.0) + number * l2
+    return first, second
+
+
 @dataclass(frozen=True)
 class PseudoHuber(Elementwise):
     r"""A smooth L1: half a square near zero, a multiple of the absolute value far from it.
