@@ -55,6 +55,8 @@ TEXTS: list[tuple[str, str, type[Exception], str]] = [
     (".yaml", "a: [", ValueError, "text must be YAML; got "),
     (".yaml", "\0", ValueError, "text must be YAML; got "),
     (".yaml", "[" * DEEP, ValueError, "text must be nested at most 32 deep; got 'more'."),
+    (".yaml", "[" * 33 + "]" * 33, TypeError, "data must be a mapping; got "),
+    (".yaml", "[" * 34 + "]" * 34, ValueError, "text must be nested at most 32 deep; got 'more'."),
     (".yaml", "- " * DEEP, ValueError, "text must be nested at most 32 deep; got 'more'."),
     (".yaml", BOMB, ValueError, "text must be without aliases, anchors and tags; got 'line 1, column 4'."),
     (".yaml", "a: *b", ValueError, "text must be without aliases, anchors and tags; got 'line 1, column 4'."),

@@ -43,6 +43,7 @@ CONSTRUCTIONS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
         ValueError,
         "Orthogonal: side must be one of 'out', 'in', 'min', 'both'; got 'left'.",
     ),
+    ("LoadBalance", {"top_k": 0}, ValueError, "LoadBalance: top_k must be an integer >= 1; got 0."),
     ("Orthogonal", {"side": 0}, TypeError, "Orthogonal: side must be one of 'out', 'in', 'min', 'both'; got 0."),
     ("HoyerSquare", {"over": "all"}, ValueError, "HoyerSquare: over must be one of 'sample', 'batch'; got 'all'."),
     *(

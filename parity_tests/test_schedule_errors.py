@@ -85,6 +85,16 @@ REFUSED: list[tuple[type[Exception], str, Any]] = [
         "join_schedules: boundaries must be one fewer than the 1 schedules; got (3,).",
         lambda s: s.join_schedules([abs], [3]),
     ),
+    (
+        TypeError,
+        "join_schedules: boundaries must be a sequence of steps; got {5: 1}.",
+        lambda s: s.join_schedules([abs, abs], {5: 1}),
+    ),
+    (
+        TypeError,
+        "join_schedules: boundaries must be a sequence of steps; got 5.",
+        lambda s: s.join_schedules([abs, abs], 5),
+    ),
     (ValueError, "sgdr_schedule: cosine_kwargs must be at least one cycle; got ().", lambda s: s.sgdr_schedule([])),
 ]
 
@@ -113,3 +123,11 @@ def test_arguments_that_do_not_fit_together_are_a_value_error(framework: str, ca
     """Never the error of an arithmetic that the caller does not see."""
     with pytest.raises(ValueError, match=r"_schedule: .* must be .*; got "):
         call(package(framework).schedules)
+
+
+@EVERY_FRAMEWORK
+def test_what_must_be_positive_may_be_small(framework: str) -> None:
+    """One step, and a factor below 1."""
+    schedules = package(framework).schedules
+    assert float(schedules.cosine_decay_schedule(1.0, 1)(1)) == pytest.approx(0.0, abs=1e-7)
+    assert float(schedules.cosine_onecycle_schedule(9, 1.0, div_factor=0.5)(0)) == pytest.approx(2.0, rel=1e-6)
