@@ -140,6 +140,13 @@ def test_what_matches_nothing_is_answered_with_the_nearest_names(spec: dict[str,
             select.select_params(target, candidates)
 
 
+def test_three_names_are_the_nearest(spec: dict[str, ModuleType]) -> None:
+    """Also where none is near."""
+    names = [f"layer{i}" for i in range(9)]
+    assert len(spec["names"].nearest("layer", names)) == 3
+    assert spec["names"].nearest("?", names) == ("layer0", "layer1", "layer2")
+
+
 def test_a_role_that_leaves_nothing_is_an_error(spec: dict[str, ModuleType]) -> None:
     """The error says what was left out and why."""
     select = spec["select"]
