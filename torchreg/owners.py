@@ -149,11 +149,12 @@ _TABLE: dict[type | str, Owner] = {
         kind: Owner(output=CHANNEL_FIRST, unbatched_rank=positions + 1)
         for positions, kinds in {
             1: (nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d, nn.LPPool1d, nn.Dropout1d),
-            2: (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d, nn.Dropout2d),
+            2: (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d),
             3: (nn.MaxPool3d, nn.AvgPool3d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool3d, nn.LPPool3d, nn.Dropout3d),
         }.items()
         for kind in kinds
     },
+    nn.Dropout2d: Owner(output=CHANNEL_FIRST),  # of three axes the first is that of samples
 }
 
 _NOBODY = Owner()
