@@ -1,4 +1,4 @@
-"""What the table of owners knows of PyTorch's modules, seen through penalties: samples, gates, and what it is taught."""
+"""What the table of owners knows of PyTorch's modules, and is taught, seen through penalties."""
 
 from __future__ import annotations
 
