@@ -155,7 +155,7 @@ class Function(Penalty):
 
     function: Callable[[Array], Array]
     name: str
-    over_samples: bool = False
+    over_samples: bool
 
     def __post_init__(self) -> None:
         where = "Penalty.from_function"

@@ -154,6 +154,8 @@ def sentences(call: Any) -> dict[str, str]:
         lambda m, x: m.Orthogonal(0.1)(x, where=array(m, np.ones(2), "bool")),
         lambda m, x: m.L1(0.1)(x, where=array(m, np.ones(3), "bool")),
         lambda m, x: m.L1(0.1)(x, where=array(m, np.ones((2, 3, 1)), "bool")),
+        lambda m, x: m.L1(0.1)(x, where=array(m, True, "bool")),
+        lambda m, x: m.Penalty.from_function(abs, name="mine")(x, where=array(m, np.ones(2), "bool")),
         lambda m, x: m.Penalty()(x),
         lambda m, x: m.Penalty.from_function(3, name="mine"),
         lambda m, x: m.Penalty.from_function(abs, name=""),

@@ -161,7 +161,7 @@ class Function(Penalty):
 
     function: Callable[[Tensor], Tensor]
     name: str
-    over_samples: bool = False
+    over_samples: bool
 
     def __post_init__(self) -> None:
         where = "Penalty.from_function"
