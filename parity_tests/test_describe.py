@@ -227,9 +227,11 @@ def test_pieces_join_by_sum_or_mean() -> None:
     reg = package("torch")
     model: Any = torch.nn.LSTM(3, 5).double()
     regularizer = reg.Regularizer(
-        *(reg.L2Norm(1.0).on(reg.params("weight_ih_l0", combine=how), name=how) for how in ("sum", "mean"))
+        *(reg.L2Norm(1.0).on(reg.params("weight_ih_l0", combine=how), name=how) for how in ("sum", "mean")),
+        reg.L1(1.0).on(reg.params("weight_ih_l0", combine="mean"), name="mean of sums"),
     )
     terms = regularizer.apply(model, torch.ones(2, 1, 3, dtype=torch.float64))[1].terms
     gates = sum(gate.square().sum().sqrt() for gate in model.weight_ih_l0.chunk(4))
     torch.testing.assert_close(terms["sum"], gates, rtol=1e-13, atol=0)
     torch.testing.assert_close(terms["mean"], gates / 4, rtol=1e-13, atol=0)
+    torch.testing.assert_close(terms["mean of sums"], model.weight_ih_l0.abs().sum() / 4, rtol=1e-13, atol=0)

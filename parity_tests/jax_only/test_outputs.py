@@ -92,6 +92,25 @@ def test_index_takes_one_of_several_arrays(run: Any, kind: str) -> None:
         close(run(l1_of("", index=index), lambda x: CONTAINERS[kind](x, 2 * x)).total, 2 * total(X))
 
 
+def test_every_part_of_a_sum_has_its_coefficient(run: Any) -> None:
+    """Also 1 and 0; each part is divided by the samples."""
+    penalty = 2.0 * jaxreg.L1(1.0) + 0.0 * jaxreg.L2(1.0) + jaxreg.L2(0.5)
+    reg = jaxreg.Regularizer(penalty.on(jaxreg.activations("")))
+    close(run(reg, lambda x: x).total, (2.0 * jnp.abs(X).sum() + 0.5 * (X**2).sum()) / len(X))
+
+
+@pytest.mark.parametrize(("per", "count"), [("example", 1), ("position", 1), ("element", X.shape[1])])
+def test_one_sample_is_divided_by_what_it_has(run: Any, per: Any, count: int) -> None:
+    """One alone, and one that a mask leaves."""
+    layout, x = ("sample", "p0", "feature"), X[:2, None]
+    due, keep = jnp.abs(X[:1]).sum() / count, jnp.arange(2) < 1
+    masked = jaxreg.Regularizer(jaxreg.L1(1.0).on(jaxreg.activations("", per=per, layout=layout, mask="keep")))
+    close(run(masked.at(masks={"keep": keep}), lambda x: x, x).total, due)
+    close(run(masked.at(masks={"keep": keep[:1]}), lambda x: x, x[:1]).total, due)
+    bare = jaxreg.Regularizer(jaxreg.L1(1.0).on(jaxreg.activations("", per=per, layout=layout)))
+    close(run(bare, lambda x: x, x[:1]).total, due)
+
+
 @covers("several arrays and no index", "linen", "ValueError: give `index=`")
 @covers("several arrays and no index", "nnx", "ValueError: give `index=`")
 @pytest.mark.parametrize("kind", CONTAINERS)

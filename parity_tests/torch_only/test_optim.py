@@ -210,6 +210,28 @@ def test_whatever_the_gradient_looks_like(change: Callable[[nn.Parameter], objec
     torch.testing.assert_close(weight.grad, before + 0.1 * w.sign() + 0.4 * w, rtol=1e-14, atol=0)
 
 
+def test_a_long_array_in_another_memory_order_is_taken_by_autograd() -> None:
+    """It cannot be read in pieces."""
+    model = nn.Module()
+    model.weight = nn.Parameter(torch.randn(300, 500, dtype=torch.float64).t())
+    optimizer = torch.optim.SGD([model.weight], lr=0.0)
+    add_penalty_gradients(optimizer, Regularizer(L1(0.1).on(params("weight"))), model)
+    optimizer.step()
+    torch.testing.assert_close(model.weight.grad, 0.1 * model.weight.detach().sign(), rtol=1e-14, atol=0)
+
+
+def test_a_weight_scales_what_autograd_adds() -> None:
+    """As it does in the loss."""
+    model = network()
+    reg = Regularizer(GroupLasso(0.2).on(params("2.weight"), name="groups")).at(weights={"groups": 3.0})
+    weight = model[2].get_parameter("weight")
+    (due,) = torch.autograd.grad(reg.apply(model, torch.zeros(1, 3).double())[1].total, weight)
+    optimizer = idle(model)
+    add_penalty_gradients(optimizer, reg, model)
+    optimizer.step()
+    torch.testing.assert_close(slope(weight), due, rtol=1e-14, atol=0)
+
+
 def test_counted_steps_can_be_set_for_a_schedule() -> None:
     """A run that goes on from a checkpoint tells the handle where it is."""
     model = network()

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from parity_tests.capture_table import covers
 from parity_tests.torch_only.common import Net, X, equal, l1, l1_of, proven, task
-from torchreg import L1, Regularizer, activations
+from torchreg import L1, L2, Regularizer, activations
 
 
 class Named(NamedTuple):
@@ -149,6 +149,43 @@ def test_the_primary_output_keeps_its_axes_however_it_is_named(index: int) -> No
     equal(reg.apply(model, x)[1].total, l1(x) / 3)
     reg = Regularizer(L1(1.0).on(activations("", of="input", index="input")))
     equal(reg.apply(model, input=x)[1].total, l1(x) / 3)
+
+
+def test_another_output_of_a_recurrent_module_has_axes_of_its_own() -> None:
+    """Of the last states nobody knows the second axis: the first is taken for samples, as of any array."""
+    model, x = nn.GRU(4, 3, dtype=torch.float64), X.reshape(2, 3, 4)
+    equal(Regularizer(L1(1.0).on(activations("", index=1))).apply(model, x)[1].total, l1(model(x)[1]))
+
+
+def test_an_array_beside_a_number_keeps_the_axes_of_its_module() -> None:
+    """That of a linear layer has no samples where its input has none."""
+
+    class Pair(nn.Linear):
+        def forward(self, x: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+            return super().forward(x), 3
+
+    model = Pair(4, 3, dtype=torch.float64)
+    equal(l1_of("").apply(model, X[0, :4])[1].total, l1(model(X[0, :4])[0]))
+
+
+def test_every_part_of_a_sum_has_its_coefficient() -> None:
+    """Also 1 and 0; each part is divided by the samples."""
+    model = nn.Sequential(nn.Linear(4, 3, dtype=torch.float64))
+    penalty = 2.0 * L1(1.0) + 0.0 * L2(1.0) + L2(0.5)
+    out, penalties = Regularizer(penalty.on(activations("0"))).apply(model, X[:2, :4])
+    equal(penalties.total, (2.0 * l1(out) + 0.5 * (out**2).sum()) / 2)
+
+
+@pytest.mark.parametrize(("per", "count"), [("example", 1), ("position", 1), ("element", 4)])
+def test_one_sample_is_divided_by_what_it_has(per: Any, count: int) -> None:
+    """One alone, and one that a mask leaves."""
+    layout, x = ("sample", "p0", "feature"), X[:2, None, :4]
+    target = activations("", per=per, layout=layout, mask="keep")
+    reg = Regularizer(L1(1.0).on(target))
+    equal(reg.at(masks={"keep": [True, False]}).apply(nn.Identity(), x)[1].total, l1(x[:1]) / count)
+    equal(reg.at(masks={"keep": [True]}).apply(nn.Identity(), x[:1])[1].total, l1(x[:1]) / count)
+    bare = Regularizer(L1(1.0).on(activations("", per=per, layout=layout)))
+    equal(bare.apply(nn.Identity(), x[:1])[1].total, l1(x[:1]) / count)
 
 
 @covers("attention without weights", "torch")

@@ -15,6 +15,13 @@ from parity_tests.torch_only.common import Net, X, equal, gradients, l1, l1_of, 
 from torchreg import L1, Regularizer, Tape, activations
 
 
+def test_what_is_no_model_is_refused_by_who_was_asked() -> None:
+    """``attach`` and ``apply`` say their own names."""
+    for call, name in ((l1_of().attach, "attach"), (l1_of().apply, "apply")):
+        with pytest.raises(TypeError, match=rf"^Regularizer\.{name}: model must be a torch\.nn\.Module; got 'list'"):
+            call([1, 2])  # pyright: ignore[reportArgumentType]
+
+
 @covers("several regularizers on one model", "torch")
 def test_regularizers_on_one_model_do_not_see_each_other() -> None:
     """Two tapes of the same and one of another regularizer; detaching one leaves the others, twice does nothing."""
