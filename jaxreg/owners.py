@@ -44,7 +44,7 @@ class Owner:
         """The native axes of an output of a rank, or None where nobody knows."""
         layout = self.output(module) if callable(self.output) else self.output
         if layout is None:
-            return FEATURE_LAST if rank != 1 and rank != 0 else None
+            return FEATURE_LAST
         if rank == self.unbatched_rank:
             return tuple(axis for axis in layout if axis != "sample")
         return layout

@@ -90,6 +90,7 @@ def test_index_takes_one_of_several_arrays(run: Any, kind: str) -> None:
     """By key where there are keys, by position everywhere, from the end too."""
     for index in (1, -1, *(("second",) if kind in ("dictionary", "dataclass", "flax.struct") else ())):
         close(run(l1_of("", index=index), lambda x: CONTAINERS[kind](x, 2 * x)).total, 2 * total(X))
+    close(run(l1_of("", index=-2), lambda x: CONTAINERS[kind](x, 2 * x)).total, total(X))
 
 
 def test_every_part_of_a_sum_has_its_coefficient(run: Any) -> None:
