@@ -27,7 +27,7 @@ from ._spec.layout import (
 )
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
-from .fused import elastics
+from .lists import elastics
 from .penalties.elementwise import elastic_coefficients
 from .penalty import Penalty, evaluate
 from .result import Found, apart

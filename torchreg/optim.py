@@ -15,7 +15,7 @@ from ._spec.errors import sentence
 from ._spec.select import select_params
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
-from .fused import add_elastic_gradients, are_addable
+from .lists import add_elastic_gradients, are_addable
 from .penalties.elementwise import elastic_coefficients
 from .regularizer import BoundRegularizer, Regularizer
 from .result import Found, Penalties, Values, assemble, factor

@@ -121,23 +121,3 @@ def test_adding_a_gradient_in_place(penalty: L1) -> None:
     value = fused.add_elastic_gradient(gradient, x.detach(), *coefficients(penalty), 0.5)
     torch.testing.assert_close(gradient, 1 + 0.5 * due, rtol=1e-15, atol=4e-16)  # terms of size 1 may cancel
     torch.testing.assert_close(value, penalty(x).detach(), rtol=1e-14, atol=0)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
-@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
-def test_many_arrays_at_once(penalty: L1, dtype: torch.dtype) -> None:
-    """Empty, scalar, of one size in several shapes, more than fit one matrix, and long: as one by one."""
-    shapes = [(0,), (), (3, 4), (12,), (2, 0), (fused.SHORT + 1,), *[(2, fused.SHORT // 2)] * 5, (12,)]
-    xs = [large(math.prod(shape), dtype).detach().reshape(shape) for shape in shapes]
-    slopes = [torch.ones_like(x) for x in xs]
-    found = fused.add_elastic_gradients(slopes, xs, *coefficients(penalty), 0.5)
-    values = {place: value for places, part in found for place, value in zip(places, part, strict=True)}
-    assert sorted(values) == list(range(len(xs)))
-    wide = torch.float64 if dtype == torch.float64 else torch.float32
-    for place, (x, slope) in enumerate(zip(xs, slopes, strict=True)):
-        one = torch.ones_like(x)
-        due = fused.add_elastic_gradient(one, x, *coefficients(penalty), 0.5)
-        bound = 1e-13 if dtype == torch.float64 else 2 * (2 + math.log2(2 * max(x.numel(), 1))) * unit("float32")
-        torch.testing.assert_close(values[place], due, rtol=bound, atol=0)
-        torch.testing.assert_close(slope, one, rtol=0, atol=torch.finfo(dtype).eps)  # terms of size 1 may cancel
-        assert values[place].dtype == wide

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from parity_tests.precision import unit
-from torchreg import L1, L2, ElasticNet, Regularizer, add_penalty_gradients, fused, params
+from parity_tests.torch_only.test_fused import coefficients, large
+from torchreg import L1, L2, ElasticNet, Regularizer, add_penalty_gradients, fused, lists, params
 
 SHAPES = ((3, 4), (5,), (), (0,), (2, 3, 4))
 TYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -29,7 +30,7 @@ def check(dtype: torch.dtype, device: str) -> None:
         xs, by = arrays(dtype, device), 1.5
         before = [torch.full_like(x, 0.25) for x in xs]
         after = [gradient.clone() for gradient in before]
-        values = fused.add_in_lists(after, xs, l1, l2, by)
+        values = lists.add_in_lists(after, xs, l1, l2, by)
         exact = [x.double().cpu().numpy() for x in xs]
         a, b = l1 or 0.0, l2 or 0.0
         due = [a * math.fsum(np.abs(x).ravel()) + b * math.fsum((x**2).ravel()) for x in exact]
@@ -57,7 +58,7 @@ def check_nodes(dtype: torch.dtype, device: str) -> None:
     xs[0][0], xs[1][:2] = 0.0, torch.tensor([-0.0, 0.5])
     xs = [x.requires_grad_(i != 2) for i, x in enumerate(xs)]
     for l1, l2 in ((0.3, None), (None, 0.7), (0.3, 0.7)):
-        found = fused.elastics(xs, l1, l2)
+        found = lists.elastics(xs, l1, l2)
         by_place = {i: value for places, values in found for i, value in zip(places, values.view(-1), strict=True)}
         due = [fused.elastic(x, l1, l2) for x in xs]
         wide = torch.float64 if dtype == torch.float64 else torch.float32
@@ -180,10 +181,30 @@ class Reading(torch.nn.Module):
         return self.reg.attach(self.model).penalty()
 
 
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@pytest.mark.parametrize("penalty", [L1(0.3), L2(0.7), ElasticNet(0.3, 0.7), L1(0.0)], ids=str)
+def test_many_arrays_at_once(penalty: L1, dtype: torch.dtype) -> None:
+    """Empty, scalar, of one size in several shapes, more than fit one matrix, and long: as one by one."""
+    shapes = [(0,), (), (3, 4), (12,), (2, 0), (lists.SHORT + 1,), *[(2, lists.SHORT // 2)] * 5, (12,)]
+    xs = [large(math.prod(shape), dtype).detach().reshape(shape) for shape in shapes]
+    slopes = [torch.ones_like(x) for x in xs]
+    found = lists.add_elastic_gradients(slopes, xs, *coefficients(penalty), 0.5)
+    values = {place: value for places, part in found for place, value in zip(places, part.view(-1), strict=True)}
+    assert sorted(values) == list(range(len(xs)))
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    for place, (x, slope) in enumerate(zip(xs, slopes, strict=True)):
+        one = torch.ones_like(x)
+        due = fused.add_elastic_gradient(one, x, *coefficients(penalty), 0.5)
+        bound = 1e-13 if dtype == torch.float64 else 2 * (2 + math.log2(2 * max(x.numel(), 1))) * unit("float32")
+        torch.testing.assert_close(values[place], due, rtol=bound, atol=0)
+        torch.testing.assert_close(slope, one, rtol=0, atol=torch.finfo(dtype).eps)  # terms of size 1 may cancel
+        assert values[place].dtype == wide
+
+
 def test_a_share_has_one_array_or_few_elements() -> None:
     """Every place is in one share, in order; a share of several has at most so many elements."""
-    sizes = [fused.LISTED + 1, 1, fused.LISTED - 1, 1, 2 * fused.LISTED, 3]
-    assert list(fused._shares(list(range(6)), sizes)) == [[0], [1, 2], [3], [4], [5]]
+    sizes = [lists.LISTED + 1, 1, lists.LISTED - 1, 1, 2 * lists.LISTED, 3]
+    assert list(lists._shares(list(range(6)), sizes)) == [[0], [1, 2], [3], [4], [5]]
 
 
 def on_cuda() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import nn
@@ -171,53 +169,6 @@ def test_clipping_before_the_step_has_not_seen_the_penalty() -> None:
     nn.utils.clip_grad_norm_(model.parameters(), 1e-12)
     optimizer.step()
     torch.testing.assert_close(model[0].weight.grad, 0.3 * weight_sign(model), rtol=0, atol=1e-9)
-
-
-def test_a_parametrised_weight_gets_its_gradient_through_the_parametrisation() -> None:
-    """The penalty of what is computed reaches what is trained."""
-    model = network()
-    nn.utils.parametrizations.weight_norm(model[0])
-    reg = Regularizer(ElasticNet(0.1, 0.2).on(params("0.parametrizations.weight.original*")))
-    due, optimizer = loss_way(model, reg), idle(model)
-    add_penalty_gradients(optimizer, reg, model)
-    optimizer.zero_grad()
-    task(model).backward()
-    optimizer.step()
-    assert_gradients(model, due)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda p: p.grad.copy_(p.grad),
-        lambda p: setattr(p, "grad", p.grad.t().contiguous().t()),
-        lambda p: setattr(p, "grad", None),
-    ],
-    ids=["contiguous", "strided", "absent"],
-)
-def test_whatever_the_gradient_looks_like(change: Callable[[nn.Parameter], object]) -> None:
-    """A contiguous gradient is added to in place, any other is taken by autograd's way, with the same numbers."""
-    weight = nn.Parameter(torch.randn(40, 5, dtype=torch.float64))
-    model = nn.Module()
-    model.weight = weight
-    weight.grad = torch.ones_like(weight)
-    change(weight)
-    before = torch.zeros_like(weight) if weight.grad is None else weight.grad.clone()
-    optimizer = torch.optim.SGD([weight], lr=0.0)
-    add_penalty_gradients(optimizer, Regularizer(ElasticNet(0.1, 0.2).on(params("weight"))), model)
-    optimizer.step()
-    w = weight.detach()
-    torch.testing.assert_close(weight.grad, before + 0.1 * w.sign() + 0.4 * w, rtol=1e-14, atol=0)
-
-
-def test_a_long_array_in_another_memory_order_is_taken_by_autograd() -> None:
-    """It cannot be read in pieces."""
-    model = nn.Module()
-    model.weight = nn.Parameter(torch.randn(300, 500, dtype=torch.float64).t())
-    optimizer = torch.optim.SGD([model.weight], lr=0.0)
-    add_penalty_gradients(optimizer, Regularizer(L1(0.1).on(params("weight"))), model)
-    optimizer.step()
-    torch.testing.assert_close(model.weight.grad, 0.1 * model.weight.detach().sign(), rtol=1e-14, atol=0)
 
 
 def test_a_weight_scales_what_autograd_adds() -> None:

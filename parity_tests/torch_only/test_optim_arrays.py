@@ -1,0 +1,60 @@
+"""Penalty gradients at an optimizer's step, whatever the parameters and their gradients are like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from parity_tests.torch_only.test_optim import assert_gradients, idle, loss_way, network, task
+from torchreg import L1, ElasticNet, Regularizer, add_penalty_gradients, params
+
+
+def test_a_parametrised_weight_gets_its_gradient_through_the_parametrisation() -> None:
+    """The penalty of what is computed reaches what is trained."""
+    model = network()
+    nn.utils.parametrizations.weight_norm(model[0])
+    reg = Regularizer(ElasticNet(0.1, 0.2).on(params("0.parametrizations.weight.original*")))
+    due, optimizer = loss_way(model, reg), idle(model)
+    add_penalty_gradients(optimizer, reg, model)
+    optimizer.zero_grad()
+    task(model).backward()
+    optimizer.step()
+    assert_gradients(model, due)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p.grad.copy_(p.grad),
+        lambda p: setattr(p, "grad", p.grad.t().contiguous().t()),
+        lambda p: setattr(p, "grad", None),
+    ],
+    ids=["contiguous", "strided", "absent"],
+)
+def test_whatever_the_gradient_looks_like(change: Callable[[nn.Parameter], object]) -> None:
+    """A contiguous gradient is added to in place, any other is taken by autograd's way, with the same numbers."""
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.randn(40, 5, dtype=torch.float64))
+    model = nn.Module()
+    model.weight = weight
+    weight.grad = torch.ones_like(weight)
+    change(weight)
+    before = torch.zeros_like(weight) if weight.grad is None else weight.grad.clone()
+    optimizer = torch.optim.SGD([weight], lr=0.0)
+    add_penalty_gradients(optimizer, Regularizer(ElasticNet(0.1, 0.2).on(params("weight"))), model)
+    optimizer.step()
+    w = weight.detach()
+    torch.testing.assert_close(weight.grad, before + 0.1 * w.sign() + 0.4 * w, rtol=1e-14, atol=4e-16)
+
+
+def test_a_long_array_in_another_memory_order_is_taken_by_autograd() -> None:
+    """It cannot be read in pieces."""
+    model = nn.Module()
+    model.weight = nn.Parameter(torch.randn(300, 500, dtype=torch.float64).t())
+    optimizer = torch.optim.SGD([model.weight], lr=0.0)
+    add_penalty_gradients(optimizer, Regularizer(L1(0.1).on(params("weight"))), model)
+    optimizer.step()
+    torch.testing.assert_close(model.weight.grad, 0.1 * model.weight.detach().sign(), rtol=1e-14, atol=0)

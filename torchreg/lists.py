@@ -1,0 +1,176 @@
+"""Sums of magnitudes and of squares of many arrays, and their gradients, in few calls.
+
+Note [Lists]
+Of many small arrays it is calls that cost, and on a GPU those of large ones too. So whole lists have one node, or their
+gradients added at once; a list is no longer than what it needs room for is worth. The norms of a list are sums over
+blocks on a GPU, as accurate as a sum; on a CPU they are running sums, which are not, so arrays of one shape become the
+rows of one array there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import (
+    Tensor,
+    _foreach_add_,  # pyright: ignore[reportPrivateImportUsage]
+    _foreach_mul,  # pyright: ignore[reportPrivateImportUsage]
+    _foreach_mul_,  # pyright: ignore[reportPrivateImportUsage]
+    _foreach_norm,  # pyright: ignore[reportPrivateImportUsage]
+    _foreach_sign,  # pyright: ignore[reportPrivateImportUsage]
+)
+
+from ._arrays import WIDE, accumulate
+from .fused import PLAIN, add_elastic_gradient, elastic, is_eager, is_plain, scaled, scales, slope, summed
+
+BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched")))  # of ``is_grads_batched``, of vmap
+SHORT = 1 << 15  # elements of an array that is one of many in one
+ROWS = 1 << 16  # elements of such arrays together
+LISTED = 1 << 24  # elements of a list at a time, beyond its first array: its signs are an array of that size
+_ON_CPU = attrgetter("is_cpu")
+
+
+@torch.no_grad()
+def add_elastic_gradients(
+    gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float
+) -> list[tuple[list[int], Tensor]]:
+    """What :func:`add_elastic_gradient` does, for many arrays: the values, as :func:`elastics` has them."""
+    found = []
+    for places in _lists(xs):
+        into, some = [gradients[i] for i in places], [xs[i] for i in places]
+        if some[0].is_cuda:
+            values = add_in_lists(into, some, l1, l2, by)
+        elif some[0].numel() <= SHORT:
+            values = _add_to_rows(into, some, l1, l2, by)
+        else:
+            values = add_elastic_gradient(into[0], some[0], l1, l2, by)
+        found.append((places, values))
+    return found
+
+
+def elastics(xs: list[Tensor], l1: float | None, l2: float | None) -> list[tuple[list[int], Tensor]]:
+    """:func:`elastic` of many arrays: a vector for the places of a list, which has one node, a scalar for one place."""
+    if not is_eager():
+        return [([i], elastic(x, l1, l2)) for i, x in enumerate(xs)]
+    found = []
+    for places in _lists(xs, {i for i, x in enumerate(xs) if not _fits(x)}):
+        some = [xs[i] for i in places]
+        found.append((places, _Elastics.apply(l1, l2, *some) if len(some) > 1 else elastic(some[0], l1, l2)))
+    return found
+
+
+def _fits(x: Tensor) -> bool:
+    """Whether an array may be one of a list that has one node; one narrower than sums are is rounded at each step."""
+    return are_addable([x]) and (x.is_cuda or x.dtype in WIDE)
+
+
+def add_in_lists(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float) -> Tensor:
+    """Adds for arrays of one type on one device, and returns their values, see Note [Lists]."""
+    if l1 is not None:
+        _foreach_add_(gradients, _foreach_sign(xs), alpha=by * l1)
+    if l2 is not None:
+        _foreach_add_(gradients, xs, alpha=2 * by * l2)
+    return _listed(xs, l1, l2)
+
+
+def _lists(xs: list[Tensor], alone: Set[int] = frozenset()) -> Iterator[list[int]]:
+    """The places of the arrays, in lists: of one type on one GPU, or of one type and shape where they are short.
+
+    Those in ``alone``, and long ones, have a list each.
+    """
+    kinds: dict[Any, list[int]] = {}
+    for i, x in enumerate(xs):
+        if i in alone or (x.numel() > SHORT and not x.is_cuda):
+            yield [i]
+        else:
+            kinds.setdefault((x.dtype, x.device if x.is_cuda else x.shape), []).append(i)
+    for places in kinds.values():
+        first = xs[places[0]]
+        if first.is_cuda:
+            yield from _shares(places, [xs[i].numel() for i in places])
+        else:
+            rows = ROWS // max(first.numel(), 1)
+            yield from (places[start : start + rows] for start in range(0, len(places), rows))
+
+
+def _shares(places: list[int], sizes: list[int]) -> Iterator[list[int]]:
+    """The places, in lists of one array, or of several that together have no more than LISTED elements."""
+    share, total = [], 0
+    for place, size in zip(places, sizes, strict=True):
+        if share and total + size > LISTED:
+            yield share
+            share, total = [], 0
+        share.append(place)
+        total += size
+    yield share
+
+
+def are_addable(xs: list[Tensor]) -> bool:
+    """Whether the gradients of arrays can be added in place here: of plain ones, or ones on a GPU."""
+    if not {type(x) for x in xs} <= PLAIN:
+        return False
+    everywhere = all(map(_ON_CPU, xs)) and all(map(Tensor.is_contiguous, xs))  # asked for hundreds at each step
+    return everywhere or all(is_plain(x) or (x.is_cuda and x.layout == torch.strided) for x in xs)
+
+
+class _Elastics(torch.autograd.Function):
+    """One node for a list of arrays; what it saves is the arrays themselves."""
+
+    @staticmethod
+    def forward(ctx: Any, l1: float | None, l2: float | None, *xs: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(*xs)
+        ctx.l1, ctx.l2 = l1, l2
+        return _listed(list(xs), l1, l2) if xs[0].is_cuda else _rows(list(xs), l1, l2)[0]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        xs, (_, scale) = list(ctx.saved_tensors), scales(ctx.l1, ctx.l2)
+        if torch.is_grad_enabled() or _is_batched(gradient):  # it is differentiated again, or there are many at once
+            slopes = [slope(x, None, ctx.l1, ctx.l2) for x in xs]
+            return None, None, *map(torch.mul, slopes, scaled(gradient, scale).unbind())
+        one = gradient[0] if gradient.stride(0) == 0 else gradient  # what comes back from a sum is one number
+        return None, None, *_slopes(xs, ctx.l1, ctx.l2, scaled(one, scale))
+
+
+def _slopes(xs: list[Tensor], l1: float | None, l2: float | None, by: Tensor) -> Sequence[Tensor]:
+    """The slopes of a list, times one number, or each times its own; those of one sum still lack its coefficient."""
+    factors = list(by.unbind()) if by.ndim else by
+    if l1 is None:
+        return _foreach_mul(xs, factors)
+    slopes = _foreach_sign(xs)
+    if l2 is not None:
+        _foreach_mul_(slopes, l1)
+        _foreach_add_(slopes, xs, alpha=2 * l2)
+    _foreach_mul_(slopes, factors)
+    return slopes
+
+
+def _is_batched(gradient: Tensor) -> bool:
+    return any(map(torch._C._dispatch_keys(gradient).has, BATCHED))
+
+
+def _add_to_rows(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float) -> Tensor:
+    """Short arrays of one shape are the rows of one array, because calls cost more than their arithmetic."""
+    (_, scale), (values, rows, row) = scales(l1, l2), _rows(xs, l1, l2)
+    _foreach_add_(gradients, slope(rows, row, l1, l2).unbind(), alpha=by if scale is None else by * scale)
+    return values
+
+
+def _rows(xs: list[Tensor], l1: float | None, l2: float | None) -> tuple[Tensor, Tensor, Tensor]:
+    """The values of arrays of one shape; the array of which they are the rows, and room for as much."""
+    rows = accumulate(torch.stack(xs))
+    matrix, room = rows.view(len(xs), xs[0].numel()), torch.empty_like(rows)
+    return scaled(summed(matrix, room.view_as(matrix), l1, l2, 1), scales(l1, l2)[0]), rows, room
+
+
+def _listed(xs: list[Tensor], l1: float | None, l2: float | None) -> Tensor:
+    """The values of a list, see Note [Lists]."""
+    wide, values = xs[0].dtype if xs[0].dtype in WIDE else torch.float32, []
+    if l1 is not None:
+        values.append(l1 * torch.stack(_foreach_norm(xs, 1, dtype=wide)))
+    if l2 is not None:
+        values.append(l2 * torch.stack(_foreach_norm(xs, 2, dtype=wide)).square())
+    return values[0] if len(values) == 1 else values[0] + values[1]
