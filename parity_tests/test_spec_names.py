@@ -7,7 +7,7 @@ import re
 import time
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -18,7 +18,7 @@ from parity_tests.backends import PACKAGES, absent, package
 def spec(request: pytest.FixtureRequest) -> dict[str, ModuleType]:
     """The shared modules of one package."""
     found = package(request.param)
-    parts = ("names", "select", "targets", "layout")
+    parts = ("names", "select", "targets", "layout", "vocabulary")
     return {name: import_module(f"{found.__name__}._spec.{name}") for name in parts}
 
 
@@ -145,6 +145,49 @@ def test_three_names_are_the_nearest(spec: dict[str, ModuleType]) -> None:
     names = [f"layer{i}" for i in range(9)]
     assert len(spec["names"].nearest("layer", names)) == 3
     assert spec["names"].nearest("?", names) == ("layer0", "layer1", "layer2")
+
+
+def test_who_is_left_out_by_a_type(spec: dict[str, ModuleType]) -> None:
+    """A type alone asks for its own modules; beside a pattern it leaves out some that the pattern matches."""
+    select, activations = spec["select"], spec["targets"].activations
+    candidates = [
+        select.Candidate(("a",), (), int),
+        select.Candidate(("b",), (), str),
+        select.Candidate(("c",), (), bool),
+    ]
+    alone = select.select_modules(activations(type="int"), candidates)
+    assert (alone.chosen, alone.left_out) == (((0, "a"), (2, "c")), ())
+    beside = select.select_modules(activations("*", type=int, exclude="c"), candidates)
+    assert (beside.chosen, beside.left_out) == (((0, "a"),), (("b", "type is str"), ("c", "excluded")))
+
+
+def test_what_a_table_says_fits_or_nobody_knows(spec: dict[str, ModuleType]) -> None:
+    """``...`` stands for any number of axes, none among them; of what nobody knows the first axis is the sample."""
+    layout = spec["layout"]
+    known = ("sample", "...", "feature")
+    assert [layout.fitting(known, rank) for rank in (1, 2, 5)] == [None, known, known]
+    assert [layout.fitting(("out", "in"), rank) for rank in (1, 2, 3)] == [None, ("out", "in"), None]
+    axes = [layout.unknown_axes(layout.activation_axes(rank)) for rank in range(5)]
+    assert axes == [(), ("sample",), ("sample", "feature"), ("sample", "?", "?"), ("sample", "?", "?", "?")]
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "expected"),
+    [
+        (Literal["a", "b"], "a", True),
+        (Literal["a", "b"], "c", False),
+        (Literal[1, 2], True, False),
+        (Literal[1, 2], 2.0, False),
+        (int | None, None, True),
+        (int | None, True, False),
+        (tuple[int, ...], [1, 2], True),
+        (tuple[int, ...], [1, "2"], False),
+        (tuple[int, str], [1], False),
+    ],
+)
+def test_whether_plain_data_is_of_a_kind(spec: dict[str, ModuleType], hint: Any, value: Any, expected: bool) -> None:
+    """A flag is no number, and a number that is equal is not the same word."""
+    assert spec["vocabulary"].fits(hint, value) is expected
 
 
 def test_a_role_that_leaves_nothing_is_an_error(spec: dict[str, ModuleType]) -> None:

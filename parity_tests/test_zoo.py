@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,16 @@ def test_jax_layouts() -> None:
         with pytest.raises(TypeError) as error:
             _value("jax", "L1", x)
         assert str(error.value) == f"L1: x must be a dense floating array; got '{got}'."
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_what_squares_are_scaled_by_is_a_power_of_two(framework: str) -> None:
+    """Dividing by it rounds nothing."""
+    arrays = import_module(f"{package(framework).__name__}._arrays")
+    for factor in (1.0, 1.7, 3.0, 1e-30, 1e30):
+        scale = float(arrays.magnitude(factor * _ones(framework, "float32"), (0, 1)).reshape(()))
+        assert np.frexp(scale)[0] == 0.5
+        assert 0.5 <= factor / scale <= 2
 
 
 @pytest.mark.parametrize("framework", ["torch", "jax"])
