@@ -40,8 +40,8 @@ class Owner:
     unbatched_rank: int | None = None
     primary: int | str | None = None
 
-    def output_layout(self, module: Any, rank: int) -> Layout | None:
-        """The native axes of an output of a rank, or None where nobody knows."""
+    def output_layout(self, module: Any, rank: int) -> Layout:
+        """The native axes of an output of a rank."""
         layout = self.output(module) if callable(self.output) else self.output
         if layout is None:
             return FEATURE_LAST

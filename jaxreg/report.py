@@ -51,8 +51,7 @@ def _modules(term: Term, target: ActivationsTarget, entries: list[ModuleEntry]) 
     for i, name in selection.chosen:
         module = entries[i].module
         layout = target.layout or owner_of(type(module)).output_layout(module, -1)
-        axes = ", ".join(layout) if layout else "sample, rest unknown"
-        found.append(_row(term, name, "-", axes, f"{target.of} of {type(module).__name__}", "-"))
+        found.append(_row(term, name, "-", ", ".join(layout), f"{target.of} of {type(module).__name__}", "-"))
     return found + _left_out(term, selection)
 
 

@@ -146,6 +146,15 @@ def test_penalties_are_frozen_dataclasses(framework: str, penalty: Config) -> No
 
 
 @EVERY_FRAMEWORK
+def test_what_at_returns_is_frozen(framework: str) -> None:
+    """Values are bound anew, not exchanged."""
+    m = package(framework)
+    bound = m.Regularizer(m.L1(0.1).on(m.params())).at(step=3)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        bound.values = None
+
+
+@EVERY_FRAMEWORK
 def test_axes_and_mask_are_keywords(framework: str) -> None:
     """What comes after the array is named."""
     with pytest.raises(TypeError):
