@@ -121,3 +121,14 @@ def test_adding_a_gradient_in_place(penalty: L1) -> None:
     value = fused.add_elastic_gradient(gradient, x.detach(), *coefficients(penalty), 0.5)
     torch.testing.assert_close(gradient, 1 + 0.5 * due, rtol=1e-15, atol=4e-16)  # terms of size 1 may cancel
     torch.testing.assert_close(value, penalty(x).detach(), rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize(("l1", "l2"), [(0.3, None), (None, 0.7), (0.3, 0.7)])
+def test_adding_the_gradient_of_one_sum_or_of_two(l1: float | None, l2: float | None) -> None:
+    """A coefficient of None leaves its sum out; the other multiplies value and gradient once."""
+    x = large(SIZES[2], torch.float64).detach()
+    gradient = torch.zeros_like(x)
+    value = fused.add_elastic_gradient(gradient, x, l1, l2, 0.5)
+    a, b = l1 or 0.0, l2 or 0.0
+    torch.testing.assert_close(gradient, 0.5 * (a * x.sign() + 2 * b * x), rtol=1e-15, atol=0)
+    torch.testing.assert_close(value, a * x.abs().sum() + b * x.square().sum(), rtol=1e-14, atol=0)

@@ -10,6 +10,7 @@ from torch import nn
 
 from parity_tests.torch_only.test_optim import assert_gradients, idle, loss_way, network, task
 from torchreg import L1, ElasticNet, Regularizer, add_penalty_gradients, params
+from torchreg.lists import are_addable
 
 
 def test_a_parametrised_weight_gets_its_gradient_through_the_parametrisation() -> None:
@@ -48,6 +49,18 @@ def test_whatever_the_gradient_looks_like(change: Callable[[nn.Parameter], objec
     optimizer.step()
     w = weight.detach()
     torch.testing.assert_close(weight.grad, before + 0.1 * w.sign() + 0.4 * w, rtol=1e-14, atol=4e-16)
+
+
+def test_what_can_be_added_to_in_place() -> None:
+    """Arrays of PyTorch itself, in the order of memory; not all that a subclass may mean."""
+
+    class Own(torch.Tensor):
+        pass
+
+    plain = [torch.ones(2, 3), nn.Parameter(torch.ones(4))]
+    assert are_addable(plain)
+    assert not are_addable([*plain, torch.ones(2, 3).t()])
+    assert not are_addable([*plain, torch.ones(2, 3).as_subclass(Own)])
 
 
 def test_a_long_array_in_another_memory_order_is_taken_by_autograd() -> None:
