@@ -10,6 +10,7 @@ import pytest
 from flax import linen as nn
 
 import jaxreg
+from jaxreg.walk import Leaf
 from parity_tests.capture_table import covers
 from parity_tests.jax_only.common import X, close
 from parity_tests.jax_only.linen_models import Block, Holder, Stack, layers, scan
@@ -70,3 +71,26 @@ def test_parameters_boxed_for_partitioning() -> None:
     assert boxed.total == unboxed.total
     gradient = jax.grad(lambda v: reg.apply(model, v, X)[1].total)(variables)["params"]["dense"]["kernel"]
     assert isinstance(gradient, nn.LogicallyPartitioned)
+
+
+KERNEL, CONV = Leaf("kernel", ("in", "out"), (3, 4)), Leaf("kernel", ("...", "in", "out"), (2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("leaf", "whole", "axes"),
+    [
+        (KERNEL, (3, 4), ("in", "out")),
+        (KERNEL, (5, 3, 4), ("piece", "in", "out")),
+        (KERNEL, (3, 5, 4), ("in", "piece", "out")),
+        (KERNEL, (3, 4, 5), ("in", "out", "piece")),
+        (KERNEL, (6, 5, 3, 4), ("piece", "piece", "in", "out")),
+        (KERNEL, (5, 3, 6, 4), None),
+        (KERNEL, (5, 3, 5), None),
+        (CONV, (5, 2, 3, 4), ("piece", "k0", "in", "out")),
+        (CONV, (2, 5, 3, 4), ("k0", "piece", "in", "out")),
+        (Leaf(None, None, (3,)), (5, 3), None),
+    ],
+)
+def test_the_axes_of_what_a_transform_stacks(leaf: Leaf, whole: tuple[int, ...], axes: tuple[str, ...] | None) -> None:
+    """The additional axes are in front, or one is in between; of any other shape nobody knows."""
+    assert leaf.outside(whole) == axes

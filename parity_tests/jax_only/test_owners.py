@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from flax import linen, nnx
 from jaxreg import L1, L2Norm, Regularizer, activations, owners, params, register_owner
 from jaxreg.linen import Tap as LinenTap
 from jaxreg.nnx import Tap as NnxTap
+from jaxreg.sites import _may_mean
 
 Apply = Callable[[Regularizer, jax.Array], Any]
 
@@ -158,3 +160,26 @@ def test_a_vector_of_an_unknown_module_has_samples(tap: Callable[[jax.Array], Ap
     x = jnp.ones(4)
     total = tap(x)(Regularizer(L1(1.0).on(activations("inner"), name="one")), x)[1].total
     assert float(total) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "expected"),
+    [
+        ("**.x", "a.b", True),
+        ("a", "a.b", False),
+        ("a.*", "a.b", True),
+        ("*.c", "a", True),
+        ("b", "a", False),
+        (re.compile("z"), "a", True),
+    ],
+)
+def test_whether_a_pattern_may_mean_something_below(pattern: Any, path: str, expected: bool) -> None:
+    """At a path of which nothing is known."""
+    assert _may_mean(pattern, path) is expected
+
+
+def test_a_type_that_there_is_not_is_an_error_though_it_may_be_skipped() -> None:
+    """Nothing that did not run can be known to be of it."""
+    reg = Regularizer(L1(1.0).on(activations(type="GRUCell", missing="skip")))
+    with pytest.raises(LookupError, match=r"activations: type must be one that leaves something selected"):
+        in_linen(linen.Dense(3))(jnp.ones((2, 4)))(reg, jnp.ones((2, 4)))
