@@ -145,6 +145,14 @@ def test_penalties_are_frozen_dataclasses(framework: str, penalty: Config) -> No
     assert eval(repr(made), vars(module) | {}) == made
 
 
+@EVERY_MODE
+def test_a_sum_has_the_default_axes_of_the_part_that_needs_others(mode: str) -> None:
+    """Of an entropy and a norm: samples and features, not the outputs and inputs of a parameter."""
+    for build in (lambda m: m.NegativeEntropy(0.3) + m.L1(0.3), lambda m: m.L1(0.3) + m.NegativeEntropy(0.3)):
+        found, due = run(mode, build, None), run(mode, build, BATCH)
+        np.testing.assert_array_equal(found.gradient.array, due.gradient.array)
+
+
 @EVERY_FRAMEWORK
 def test_what_at_returns_is_frozen(framework: str) -> None:
     """Values are bound anew, not exchanged."""

@@ -53,6 +53,16 @@ def test_torch(capsys: pytest.CaptureFixture[str]) -> None:
     assert "output of ReLU" in found["act"]
 
 
+def test_the_output_of_a_linear_layer(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before a pass it has samples, which an input without them would not have."""
+    require("torch")
+    from torch import nn
+
+    reg = package("torch")
+    reg.Regularizer(reg.L1(1.0).on(reg.activations("0"))).describe(nn.Sequential(nn.Linear(3, 2)))
+    assert "sample, ..., feature  output of Linear" in capsys.readouterr().out
+
+
 def test_linen(capsys: pytest.CaptureFixture[str]) -> None:
     """The same for a linen model, whose modules are found by tracing it with its inputs."""
     require("jax")
@@ -95,6 +105,9 @@ def test_nnx(capsys: pytest.CaptureFixture[str]) -> None:
     found = _lines(capsys)
     assert "4×2×3" in found["body.kernel"]
     assert found["head.kernel"][-3:] == ["left", "out:", "excluded"]
+    reg = package("jax")
+    reg.Regularizer(reg.L1(1.0).on(reg.activations("head"))).describe(Model(nnx.Rngs(0)))
+    assert "sample, ..., feature  output of Linear" in capsys.readouterr().out
 
 
 TORCH_TABLE = """

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 from flax import linen, nnx
 
-from jaxreg import L1, L2Norm, Regularizer, activations, owners, params, register_owner
+from jaxreg import L1, GroupLasso, L2Norm, Regularizer, activations, owners, params, register_owner
 from jaxreg.linen import Tap as LinenTap
 from jaxreg.nnx import Tap as NnxTap
 from jaxreg.sites import _may_mean
@@ -152,6 +152,19 @@ def test_what_it_is_taught(case: str) -> None:
     assert terms["scale"] == terms["gain"] > 0
     assert terms["matrix"] > made(x)(whole, x)[1].terms["whole"] * 1.01  # the norms of two halves
     assert terms["output"] == pytest.approx(float(jnp.abs(x).sum()) / 10, rel=1e-5)
+
+
+@pytest.mark.parametrize("made", [in_linen(LinenTaught()), in_nnx(NnxTaught)], ids=["linen", "nnx"])
+def test_an_array_that_nobody_knows_has_no_axes_but_one(made: Callable[[jax.Array], Apply]) -> None:
+    """A vector is a row of outputs; what a matrix is must be said."""
+    x = jnp.ones((2, 3))
+    run, groups = made(x), GroupLasso(1.0)
+    vector = Regularizer(groups.on(params("**.gain"), name="groups"), L1(1.0).on(params("**.gain"), name="l1"))
+    terms = run(vector, x)[1].terms
+    assert terms["groups"] == pytest.approx(float(terms["l1"]), rel=1e-6)
+    with pytest.raises(ValueError, match="layout must be stated, because 'out'"):
+        run(Regularizer(groups.on(params("**.matrix"))), x)
+    assert run(Regularizer(groups.on(params("**.matrix", layout=("in", "out")))), x)[1].total > 0
 
 
 @pytest.mark.parametrize("tap", [in_linen(LinenTap()), in_nnx(lambda rngs: NnxTap())], ids=["linen", "nnx"])

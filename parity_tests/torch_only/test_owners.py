@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from torchreg import L1, L2Norm, Regularizer, activations, owners, params, register_owner
+from torchreg import L1, GroupLasso, L2Norm, Regularizer, activations, owners, params, register_owner
 
 
 class Calls(nn.Module):
@@ -146,3 +146,38 @@ def test_what_it_is_taught(kind: Any) -> None:
     torch.testing.assert_close(terms["kernel"].detach(), matrix[:2].norm() + matrix[2:].norm())
     torch.testing.assert_close(terms["scale"].detach(), gain.abs().sum())
     torch.testing.assert_close(terms["output"], x.abs().sum() / 10)
+
+
+def test_an_array_that_nobody_knows_has_no_axes_but_one() -> None:
+    """A vector is a row of outputs; what a matrix is must be said."""
+    model = Taught()
+    groups = GroupLasso(1.0)
+    total = Regularizer(groups.on(params("gain"))).attach(model).penalty()
+    torch.testing.assert_close(total.detach(), model.gain.detach().abs().sum())
+    with pytest.raises(ValueError, match="layout must be stated, because 'out'"):
+        Regularizer(groups.on(params("matrix"))).attach(model).penalty()
+    total = Regularizer(groups.on(params("matrix", layout=("in", "out")))).attach(model).penalty()
+    torch.testing.assert_close(total.detach(), 2.0 * model.matrix.detach().norm(dim=0).sum())
+
+
+class Doubled(nn.Module):
+    """A parametrization."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+
+def test_a_weight_that_is_computed() -> None:
+    """Its original has the axes and the role of what is computed, which is read where it came after the tape."""
+    model = nn.Sequential(nn.Linear(3, 2))
+    late = Regularizer(L1(1.0).on(params("0.weight"))).attach(model)
+    nn.utils.parametrize.register_parametrization(model[0], "weight", Doubled())
+    weight = dict(model.named_parameters())["0.parametrizations.weight.original"].detach()
+    torch.testing.assert_close(late.penalty().detach(), 2 * weight.abs().sum())
+    reg = Regularizer(GroupLasso(1.0).on(params(role="kernel")))
+    torch.testing.assert_close(reg.attach(model).penalty().detach(), 3**0.5 * weight.norm(dim=1).sum())
+    several = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)))
+    with pytest.raises(
+        ValueError, match="layout must be stated, because 'out'"
+    ):  # a length and a direction are no kernels
+        Regularizer(GroupLasso(1.0).on(params("0.parametrizations.weight.original1"))).attach(several).penalty()
