@@ -66,7 +66,7 @@ class Draw:
 SEEDS = 20  # for hypothesis to choose; many arrays are drawn from each, because they cost less than it does
 EXAMPLES = settings().max_examples  # of the tier
 FEW = 200  # arrays for a configuration that is not the typical one of its entry
-TINY = 4 * float(np.finfo(float).tiny)  # what a product that is flushed to 0 may lack
+TINY = 2.0**16 * float(np.finfo(float).tiny)  # a probability that is flushed to 0, times numbers as large as are drawn
 
 
 def law(holds: Callable[[Draw], Trial]) -> Callable[..., None]:
