@@ -102,7 +102,7 @@ def test_every_part_of_a_sum_has_its_coefficient(run: Any) -> None:
 
 @pytest.mark.parametrize(("per", "count"), [("example", 1), ("position", 1), ("element", X.shape[1])])
 def test_one_sample_is_divided_by_what_it_has(run: Any, per: Any, count: int) -> None:
-    """One alone, and one that a mask leaves."""
+    """One alone, and one that a mask leaves; none has the penalty 0."""
     layout, x = ("sample", "p0", "feature"), X[:2, None]
     due, keep = jnp.abs(X[:1]).sum() / count, jnp.arange(2) < 1
     masked = jaxreg.Regularizer(jaxreg.L1(1.0).on(jaxreg.activations("", per=per, layout=layout, mask="keep")))
@@ -110,6 +110,7 @@ def test_one_sample_is_divided_by_what_it_has(run: Any, per: Any, count: int) ->
     close(run(masked.at(masks={"keep": keep[:1]}), lambda x: x, x[:1]).total, due)
     bare = jaxreg.Regularizer(jaxreg.L1(1.0).on(jaxreg.activations("", per=per, layout=layout)))
     close(run(bare, lambda x: x, x[:1]).total, due)
+    close(run(bare, lambda x: x, x[:0]).total, 0.0)
 
 
 @covers("several arrays and no index", "linen", "ValueError: give `index=`")

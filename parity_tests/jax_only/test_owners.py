@@ -88,6 +88,22 @@ def test_the_samples_of_a_recurrent_module(world: str, time_major: bool) -> None
     assert penalties.total == pytest.approx(float(jnp.abs(output).sum()) / (5 if time_major else 2), rel=1e-5)
 
 
+@pytest.mark.parametrize("kind", [nnx.LSTMCell, nnx.OptimizedLSTMCell, nnx.GRUCell, nnx.SimpleCell])
+def test_the_output_of_a_cell_is_its_second(kind: Any) -> None:
+    """The carry that it returns first is a state."""
+
+    class Model(nnx.Module):
+        def __init__(self) -> None:
+            self.cell = kind(4, 3, rngs=nnx.Rngs(0))
+
+        def __call__(self, x: jax.Array) -> Any:
+            return self.cell(self.cell.initialize_carry(x.shape, nnx.Rngs(0)), x)
+
+    x = jax.random.normal(jax.random.key(1), (2, 4))
+    (_, output), penalties = Regularizer(L1(1.0).on(activations("cell"))).apply(Model(), x)
+    assert penalties.total == pytest.approx(float(jnp.abs(output).sum()) / 2, rel=1e-5)
+
+
 class LinenTaught(linen.Module):
     """A linen module that the table has never heard of."""
 
@@ -165,6 +181,21 @@ def test_an_array_that_nobody_knows_has_no_axes_but_one(made: Callable[[jax.Arra
     with pytest.raises(ValueError, match="layout must be stated, because 'out'"):
         run(Regularizer(groups.on(params("**.matrix"))), x)
     assert run(Regularizer(groups.on(params("**.matrix", layout=("in", "out")))), x)[1].total > 0
+
+
+def test_a_joined_array_that_is_not_floating_is_refused() -> None:
+    """Numbers would otherwise be made of it in silence."""
+
+    class Model(nnx.Module):
+        def __init__(self) -> None:
+            self.whole, self.half = nnx.Param(jnp.arange(3)), nnx.Param(jnp.ones(2))
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return x
+
+    reg = Regularizer(L2Norm(1.0).on(params("**", joint=True)))
+    with pytest.raises(TypeError, match="'whole' must be a dense floating array; got 'int32'"):
+        reg.apply(Model(), jnp.ones((2, 4)))
 
 
 @pytest.mark.parametrize("tap", [in_linen(LinenTap()), in_nnx(lambda rngs: NnxTap())], ids=["linen", "nnx"])

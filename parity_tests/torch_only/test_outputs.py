@@ -178,7 +178,7 @@ def test_every_part_of_a_sum_has_its_coefficient() -> None:
 
 @pytest.mark.parametrize(("per", "count"), [("example", 1), ("position", 1), ("element", 4)])
 def test_one_sample_is_divided_by_what_it_has(per: Any, count: int) -> None:
-    """One alone, and one that a mask leaves."""
+    """One alone, and one that a mask leaves; none has the penalty 0."""
     layout, x = ("sample", "p0", "feature"), X[:2, None, :4]
     target = activations("", per=per, layout=layout, mask="keep")
     reg = Regularizer(L1(1.0).on(target))
@@ -186,6 +186,7 @@ def test_one_sample_is_divided_by_what_it_has(per: Any, count: int) -> None:
     equal(reg.at(masks={"keep": [True]}).apply(nn.Identity(), x[:1])[1].total, l1(x[:1]) / count)
     bare = Regularizer(L1(1.0).on(activations("", per=per, layout=layout)))
     equal(bare.apply(nn.Identity(), x[:1])[1].total, l1(x[:1]) / count)
+    equal(bare.apply(nn.Identity(), x[:0])[1].total, l1(x[:0]))
 
 
 @covers("attention without weights", "torch")

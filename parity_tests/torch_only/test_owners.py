@@ -181,3 +181,10 @@ def test_a_weight_that_is_computed() -> None:
         ValueError, match="layout must be stated, because 'out'"
     ):  # a length and a direction are no kernels
         Regularizer(GroupLasso(1.0).on(params("0.parametrizations.weight.original1"))).attach(several).penalty()
+
+
+def test_a_joined_array_that_is_not_floating_is_refused() -> None:
+    """Numbers would otherwise be made of it in silence."""
+    model = nn.ParameterDict({"whole": nn.Parameter(torch.arange(3), requires_grad=False), "part": torch.ones(2)})
+    with pytest.raises(TypeError, match="'whole' must be a dense floating array; got 'int64'"):
+        Regularizer(L2Norm(1.0).on(params("**", joint=True))).attach(model).penalty()
