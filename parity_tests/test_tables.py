@@ -95,6 +95,8 @@ def test_a_terminal_gets_a_table_of_rich(capsys: pytest.CaptureFixture[str], mon
     pytest.importorskip("rich")
     model, reg = torch_rows(), every_kind_of_row(package("torch"), "cell.*_hh")
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm")  # a dumb one has 80 columns, whatever is said
+    monkeypatch.setattr("rich._console", None)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     reg.describe(model)
     printed = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)  # without what makes a head bold
