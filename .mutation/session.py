@@ -53,11 +53,7 @@ class Rule:
 def rule_of(package: str, source: str) -> Rule:
     """The first rule that fits a source; a source without mutants needs none."""
     rules = (Rule(**given) for given in CONFIG["rule"])
-    return next(
-        rule
-        for rule in rules
-        if any(fnmatch(path, name) for path in (source, f"{package}/{source}") for name in rule.sources)
-    )
+    return next(rule for rule in rules if any(_fits(path, rule.sources) for path in (source, f"{package}/{source}")))
 
 
 class Session:

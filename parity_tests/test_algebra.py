@@ -169,23 +169,12 @@ def test_axes_and_mask_are_keywords(framework: str) -> None:
         package(framework).L1(0.1)(None, MATRIX)
 
 
-@EVERY_FRAMEWORK
-def test_a_scalar_may_be_masked_by_a_scalar(framework: str) -> None:
+@EVERY_MODE
+def test_a_scalar_may_be_masked_by_a_scalar(mode: str) -> None:
     """It counts or it does not."""
-    m = package(framework)
-    x = as_array(framework, -2.0)
-    assert [float(m.L1(0.5)(x, where=as_array(framework, keep))) for keep in (True, False)] == [1.0, 0.0]
-
-
-def as_array(framework: str, value: object) -> Any:
-    """A scalar array."""
-    if framework == "torch":
-        import torch
-
-        return torch.tensor(value)
-    import jax.numpy as jnp
-
-    return jnp.asarray(value)
+    for keep, due in ((True, 1.0), (False, 0.0)):
+        problem = Problem(np.array(-2.0), "float64", (), np.array(keep))
+        assert value_and_grad(mode, lambda m: m.L1(0.5), problem).value.array == due
 
 
 def additive(m: ModuleType) -> list[tuple[Any, Axes, bool]]:

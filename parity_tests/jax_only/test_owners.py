@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -125,15 +125,6 @@ class NnxTaught(nnx.Module):
         return {"aside": x, "main": jnp.abs(x)}
 
 
-@pytest.fixture
-def table() -> Iterator[dict[Any, Any]]:
-    """The table, put back as it was."""
-    before = dict(owners._TABLE)
-    yield owners._TABLE
-    owners._TABLE.clear()
-    owners._TABLE.update(before)
-
-
 TAUGHT = {
     "linen, by class": (in_linen(LinenTaught()), LinenTaught),
     "linen, by name": (in_linen(LinenTaught()), "LinenTaught"),
@@ -142,10 +133,10 @@ TAUGHT = {
 }
 
 
-@pytest.mark.usefixtures("table")
 @pytest.mark.parametrize("case", TAUGHT)
-def test_what_it_is_taught(case: str) -> None:
+def test_what_it_is_taught(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Roles, pieces of a parameter, and which output has which axes."""
+    monkeypatch.setattr(owners, "_TABLE", dict(owners._TABLE))
     made, kind = TAUGHT[case]
     x = jax.random.normal(jax.random.key(1), (2, 3, 5))
     register_owner(

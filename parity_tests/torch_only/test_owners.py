@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -115,19 +115,10 @@ class Taught(nn.Module):
         return {"aside": x, "main": x.abs()}
 
 
-@pytest.fixture
-def table() -> Iterator[dict[Any, Any]]:
-    """The table, put back as it was."""
-    before = dict(owners._TABLE)
-    yield owners._TABLE
-    owners._TABLE.clear()
-    owners._TABLE.update(before)
-
-
-@pytest.mark.usefixtures("table")
 @pytest.mark.parametrize("kind", [Taught, "Taught", nn.Module])
-def test_what_it_is_taught(kind: Any) -> None:
+def test_what_it_is_taught(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """By class, by name or by a base class: roles, pieces of a parameter, and which output has which axes."""
+    monkeypatch.setattr(owners, "_TABLE", dict(owners._TABLE))
     model, x = nn.Sequential(Taught()), torch.randn(2, 3, 5)
     register_owner(
         kind,
