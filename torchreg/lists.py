@@ -10,7 +10,6 @@ rows of one array there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
-from operator import attrgetter
 from typing import Any
 
 import torch
@@ -30,7 +29,6 @@ BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched"
 SHORT = 1 << 15  # elements of an array that is one of many in one
 ROWS = 1 << 16  # elements of such arrays together
 LISTED = 1 << 24  # elements of a list at a time, beyond its first array: its signs are an array of that size
-_ON_CPU = attrgetter("is_cpu")
 
 
 @torch.no_grad()
@@ -64,7 +62,7 @@ def elastics(xs: list[Tensor], l1: float | None, l2: float | None) -> list[tuple
 
 def _fits(x: Tensor) -> bool:
     """Whether an array may be one of a list that has one node; one narrower than sums are is rounded at each step."""
-    return are_addable([x]) and (x.is_cuda or x.dtype in WIDE)
+    return is_addable(x) and (x.is_cuda or x.dtype in WIDE)
 
 
 def add_in_lists(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float) -> Tensor:
@@ -108,12 +106,9 @@ def _shares(places: list[int], sizes: list[int]) -> Iterator[list[int]]:
     yield share
 
 
-def are_addable(xs: list[Tensor]) -> bool:
-    """Whether the gradients of arrays can be added in place here: of plain ones, or ones on a GPU."""
-    if not {type(x) for x in xs} <= PLAIN:
-        return False
-    everywhere = all(map(_ON_CPU, xs)) and all(map(Tensor.is_contiguous, xs))  # asked for hundreds at each step
-    return everywhere or all(is_plain(x) or (x.is_cuda and x.layout == torch.strided) for x in xs)
+def is_addable(x: Tensor) -> bool:
+    """Whether the gradients of an array can be added in place here: of a plain one, or one on a GPU."""
+    return is_plain(x) or (type(x) in PLAIN and x.is_cuda and x.layout == torch.strided)
 
 
 class _Elastics(torch.autograd.Function):

@@ -15,7 +15,7 @@ from ._spec.errors import sentence
 from ._spec.select import select_params
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
-from .lists import add_elastic_gradients, are_addable
+from .lists import add_elastic_gradients, is_addable
 from .penalties.elementwise import elastic_coefficients
 from .regularizer import BoundRegularizer, Regularizer
 from .result import Found, Penalties, Values, assemble, factor
@@ -185,7 +185,7 @@ def _are_ready(parameters: list[Tensor]) -> bool:
     pairs = [(parameter, gradient) for parameter in parameters if (gradient := parameter.grad) is not None]
     alike = all(gradient.dtype == parameter.dtype for parameter, gradient in pairs)
     floating = all(map(Tensor.is_floating_point, parameters))
-    return alike and floating and are_addable(parameters) and are_addable([gradient for _, gradient in pairs])
+    return alike and floating and all(map(is_addable, [*parameters, *(gradient for _, gradient in pairs)]))
 
 
 def _add_by_autograd(values: list[Tensor], parameters: list[Tensor], scale: Tensor | None) -> None:
