@@ -161,3 +161,13 @@ def test_what_an_optimizer_cannot_see_is_an_error(framework: str) -> None:
         RUN[framework](m, m.L1(0.1), 1)
     with pytest.raises(LookupError, match="Nearest names: 'kernel'"):
         RUN[framework](m, m.Regularizer(m.L1(0.1).on(m.params("kernal"))), 1)
+
+
+@EVERY_FRAMEWORK
+def test_a_layout_that_does_not_fit_is_an_error(framework: str) -> None:
+    """Also for a penalty whose gradient needs no axes, and in the words of the loss way."""
+    m = package(framework)
+    reg = m.Regularizer(m.L1(0.1).on(m.params("kernel", layout=("out", "in", "k0"))))
+    sentence = r"^params: layout must be one that names the 2 axes of the array; got \('out', 'in', 'k0'\)\."
+    with pytest.raises(ValueError, match=sentence):
+        RUN[framework](m, reg, 1)

@@ -173,7 +173,8 @@ def _closed(
     """What can be added in place, for all parameters of a term; None where autograd must do it."""
     coefficients, target = elastic_coefficients(term.penalty), _target(term)
     number = by is None or isinstance(by, int | float)
-    if coefficients is None or target.joint or target.combine == "mean" or scale is not None or not number:
+    plain = not (target.joint or target.layout or target.combine == "mean")  # a stated layout has to be seen to fit
+    if coefficients is None or not plain or scale is not None or not number:
         return None
     stored = [entry.stored() for entry in entries.values()]
     ready = all(map(held.__contains__, map(id, stored))) and _are_ready(stored)
