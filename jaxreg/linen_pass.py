@@ -230,7 +230,8 @@ def _of(site: Site, arrived: list[tuple[str, str, Any]]) -> Scalars:
         what, _, own = key.removeprefix(_KEY).partition("_")[2].partition(".")
         if what == str(site.number):
             name = joined(module, own) if own else module
-            found[name] = found[name] + jnp.sum(value) if name in found else jnp.sum(value)
+            scalar = jnp.sum(value)  # also of a scalar: one that a transform of jax let escape is refused here
+            found[name] = found[name] + scalar if name in found else scalar
     return found
 
 

@@ -72,7 +72,8 @@ def activation(
         value = part(x, axes=axes, where=mask)
         if part.additive(axes):
             size = _size(target.per or "example", part, axes, tuple(x.shape), full, axis_name)
-            value = _everywhere(value, axis_name) / size
+            value = _everywhere(value, axis_name)
+            value = value if isinstance(size, int) and size == 1 else value / size
         elif target.per is not None:
             kind = type(part).__name__
             raise ValueError(sentence("activations", "per", f"None, because {kind} is not additive", target.per))
