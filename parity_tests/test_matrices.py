@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parity_tests.backends import FAST, PACKAGES, Problem, Result, package, value_and_grad
@@ -18,6 +18,7 @@ from parity_tests.models.regularizers import CONVOLUTIONS
 from parity_tests.models.terms import TermSpec, spec
 from parity_tests.oracles import Axes
 from parity_tests.precision import Array
+from parity_tests.trials import FEW
 
 EVERY_MODE = pytest.mark.parametrize("mode", FAST)
 EVERY_FRAMEWORK = pytest.mark.parametrize("framework", PACKAGES)
@@ -97,6 +98,7 @@ def arrays(shape: tuple[int, int]) -> st.SearchStrategy[Array]:
 
 @EVERY_MODE
 @pytest.mark.parametrize("name", WITH_SIDES)
+@settings(max_examples=FEW)  # in each tier: no law of one penalty, which would be tried on many arrays at once
 @given(x=arrays((4, 3)))
 def test_both_sides_are_the_sum_of_the_sides_and_min_is_the_smaller(name: str, mode: str, x: Array) -> None:
     """Sides mean the same in every penalty that has them: columns are the rows of the transpose, value and gradient."""
