@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from zlib import crc32
 
 import numpy as np
+import pytest
 
 from parity_tests.backends import FAST, MODES, Problem
 from parity_tests.configs import Config
 from parity_tests.families import CONFIGS, entry_of, is_typical, targets
 from parity_tests.inputs import CLASSES, SPECIAL, mask, numbers
-from parity_tests.options import WHOLE, Shard
+from parity_tests.options import FULL, WHOLE, Shard
 from parity_tests.oracles import Expected
 from parity_tests.precision import DTYPES
 from parity_tests.targets import LARGE, Target, kinds
@@ -75,9 +77,15 @@ def shares_code(case: Case) -> bool:
     return not kind.strided and kind.reshape(case.target.shape) == case.target.shape
 
 
+def tiered(config: Config, *rest: Any) -> Any:
+    """Parameters of a test of every configuration, of which the pr tier runs the typical one of each entry."""
+    return pytest.param(config, *rest, marks=() if is_typical(config) else FULL)
+
+
 def in_full_tier(case: Case, mode: str) -> bool:
     """Every class and type for one mode of each framework; for the others no array or type that differs in nothing
-    but what those have seen to, and of the arrays of a million elements one type: compiling them again is what costs.
+    but what those have seen to, and of the arrays of a million elements one type: compiling them again is what costs,
+    and of it most by inductor, a C++ program for each type, which has all types for one option of a penalty.
     """
     here, special = typical(case.config), case.input_class in entry_of(case.config).extra
     if case.target.is_large:
@@ -85,6 +93,8 @@ def in_full_tier(case: Case, mode: str) -> bool:
         return one or (mode in FAST and (case.dtype == "float32" or case.input_class == "normal"))
     if mode in FAST:
         return case.target in here or case.dtype == "float32" or case.input_class in KINKS
+    if mode == "torch-inductor" and case.dtype != "float32" and not is_typical(case.config):
+        return False
     if case.target not in here:
         return mode != "torch-inductor" and case.dtype == "float32" and case.input_class in ("normal", "ties")
     return case.dtype == "float32" or (shares_code(case) and (special or case.input_class in (*KINKS, *NARROW_CLASSES)))
@@ -93,7 +103,8 @@ def in_full_tier(case: Case, mode: str) -> bool:
 def in_pr_tier(case: Case, mode: str) -> bool:
     """Leaves to the full tier what a pull request can spare: what repeats another cell's code path in another dtype."""
     if case.target.is_large:
-        return case.dtype == "float32" and case.input_class == "normal" and mode in FAST
+        one = case.dtype == "float32" and case.input_class == "normal" and mode in FAST
+        return one and is_typical(case.config)
     here, entry = typical(case.config), entry_of(case.config)
     first = is_typical(case.config)
     if mode not in FAST:  # the operations of the two, arranged otherwise

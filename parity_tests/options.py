@@ -75,6 +75,10 @@ def add(parser: pytest.Parser) -> None:
     option("--parity-report", type=Path, metavar="PATH", help="write a page that shows every comparison, as HTML")
 
 
+FULL = pytest.mark.full_tier
+"""The mark of a test, or of one of its parameters, that the default tier leaves to the full one."""
+
+
 def tier(config: pytest.Config) -> str:
     """The tier of the run; where the suite's options came too late to be parsed, the default."""
     return str(config.getoption("--tier", default="pr"))

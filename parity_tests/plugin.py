@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker; a backend or a device that was asked for and is absent ends the run here."""
     config.addinivalue_line("markers", f"{MARKER}(n): how many comparisons with an oracle the test makes")
+    config.addinivalue_line("markers", f"{options.FULL.name}: runs with --tier full alone")
     options.part(config)
     _backends(options.device(config))
     config.stash[TALLY] = tally = Tally(journal=_journal(config))
@@ -90,11 +91,14 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what belongs to other shards (the matrix has seen to its own) and what has passed before."""
-    part, journal = options.part(config), config.stash[TALLY].journal
+    """Leave out what belongs to the full tier or to other shards (the matrix has seen to its own) and what has passed
+    before.
+    """
+    part, journal, tier = options.part(config), config.stash[TALLY].journal, options.tier(config)
     kept, left = [], []
     for item in items:
-        if item.path.name != MATRIX and not part.holds(item.path.name):
+        elsewhere = item.path.name != MATRIX and not part.holds(item.path.name)
+        if elsewhere or (tier != "full" and item.get_closest_marker(options.FULL.name)):
             left.append(item)
         elif journal and (due := declared_by(item)) and len(journal.done.get(cell_id(item.nodeid), ())) == due:
             left.append(item)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from parity_tests.backends import PACKAGES, PLAIN, Problem, Result, package, value_and_grad
+from parity_tests.cases import tiered
 from parity_tests.configs import Config, config
 from parity_tests.families import CONFIGS, fits
 from parity_tests.oracles import Axes
@@ -93,7 +94,7 @@ def test_a_plain_function_gets_the_dtype_of_accumulation(mode: str) -> None:
 
 
 @EVERY_MODE
-@pytest.mark.parametrize("penalty", [c for c in CONFIGS if fits(c, CONV)], ids=str)
+@pytest.mark.parametrize("penalty", [tiered(c) for c in CONFIGS if fits(c, CONV)], ids=str)
 def test_default_axes_are_those_of_a_parameter(penalty: Config, mode: str) -> None:
     """Without axes an array is a parameter: out, in, k0, k1 by its rank."""
     x = np.random.default_rng(6).standard_normal(CONV.shape)

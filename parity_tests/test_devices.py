@@ -15,14 +15,16 @@ import numpy as np
 import pytest
 
 from parity_tests.backends import package, require
-from parity_tests.cases import typical
+from parity_tests.cases import tiered, typical
 from parity_tests.configs import Config
 from parity_tests.families import CONFIGS
 from parity_tests.seeded import RIGHT, Posing
 from parity_tests.targets import TARGETS, Target
 
 ROWS = [(config, target) for config in CONFIGS for target in typical(config)]
-CELLS = pytest.mark.parametrize(("config", "target"), ROWS, ids=[f"{c}-{t.name}" for c, t in ROWS])
+CELLS = pytest.mark.parametrize(
+    ("config", "target"), [tiered(*row) for row in ROWS], ids=[f"{c}-{t.name}" for c, t in ROWS]
+)
 PLATFORMS = ("cpu", "cuda", "tpu")
 DTYPES = ("float32", "bfloat16")
 TALL = next(target for target in TARGETS if target.name == "tall")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from parity_tests.backends import FAST, PLAIN, Problem, Result, value_and_grad
-from parity_tests.cases import typical
+from parity_tests.cases import tiered, typical
 from parity_tests.configs import Config, config
 from parity_tests.families import CONFIGS, entry_of, family_of, targets
 from parity_tests.oracles import Axes
@@ -20,8 +20,8 @@ from parity_tests.targets import Target, kinds
 
 EVERY_MODE = pytest.mark.parametrize("mode", PLAIN)
 FAST_MODE = pytest.mark.parametrize("mode", FAST)
-PAIRS = [(c, t) for c in CONFIGS for t in typical(c) if not t.masked]
-MASKED = [(c, kinds(targets(c))[2][0]) for c in CONFIGS if kinds(targets(c))[2]]
+PAIRS = [tiered(c, t) for c in CONFIGS for t in typical(c) if not t.masked]
+MASKED = [tiered(c, kinds(targets(c))[2][0]) for c in CONFIGS if kinds(targets(c))[2]]
 EVERY_PAIR = pytest.mark.parametrize(("penalty", "target"), PAIRS, ids=lambda item: getattr(item, "name", str(item)))
 EVERY_MASKED = pytest.mark.parametrize(("penalty", "target"), MASKED, ids=lambda item: getattr(item, "name", str(item)))
 ELEMENTWISE = [c for c in CONFIGS if family_of(c.name) in ("elementwise", "nonconvex")]

@@ -16,7 +16,7 @@ from parity_tests.cases import selected, shared
 from parity_tests.comparer import Row
 from parity_tests.families import CONFIGS
 from parity_tests.journal import PACKAGES, Journal, fingerprint
-from parity_tests.options import Shard, shard
+from parity_tests.options import FULL, Shard, shard
 from parity_tests.precision import DTYPES
 from parity_tests.progress import Lines, Rich, Tqdm
 from parity_tests.test_ledger import importable, run
@@ -24,7 +24,8 @@ from parity_tests.torch_modes import torch_array
 
 __all__ = ["importable"]  # the fixture that lets the processes started here find the suite
 
-WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two workers"])
+ALONE, TWO = pytest.param((), id="one process"), pytest.param(("-n", "2"), id="two workers", marks=FULL)
+WORKERS = pytest.mark.parametrize("workers", [ALONE, TWO])
 ROW = Row("cell", "L1", "torch-eager", "float64", 3, "value", "A", 0.0, 1.0, 0.0)
 
 
@@ -73,6 +74,15 @@ def test_what_no_option_takes_ends_the_run(pytester: pytest.Pytester, given: tup
 def test_a_selection_of_nothing_is_not_a_success(pytester: pytest.Pytester) -> None:
     """It has an exit code of its own, so a misspelt selection is not taken for one that passed."""
     assert run(pytester, "-k", "misspelt").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@pytest.mark.parametrize(("tier", "code"), [("pr", pytest.ExitCode.NO_TESTS_COLLECTED), ("full", pytest.ExitCode.OK)])
+def test_what_is_marked_runs_in_the_full_tier_alone(
+    pytester: pytest.Pytester, tier: str, code: pytest.ExitCode
+) -> None:
+    """The default tier does not select it, whatever else is asked for."""
+    pytester.makepyfile(test_marked="import pytest\n\n@pytest.mark.full_tier\ndef test_marked():\n    pass\n")
+    assert run(pytester, "--tier", tier, "-k", "test_marked").ret == code
 
 
 @pytest.fixture(params=["torch", "jax"])

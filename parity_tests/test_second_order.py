@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from parity_tests.backends import PACKAGES, Problem, package
-from parity_tests.cases import typical
+from parity_tests.cases import tiered, typical
 from parity_tests.configs import Config
 from parity_tests.families import CONFIGS, entry_of
 from parity_tests.jax_modes import from_jax, numpy_array
@@ -17,7 +17,7 @@ from parity_tests.precision import Array
 from parity_tests.targets import Target
 from parity_tests.torch_modes import from_torch, torch_array
 
-PAIRS = [(c, t) for c in CONFIGS for t in typical(c) if not t.masked]
+PAIRS = [tiered(c, t) for c in CONFIGS for t in typical(c) if not t.masked]
 
 
 def torch_product(penalty: Any, problem: Problem, along: Array) -> Array:

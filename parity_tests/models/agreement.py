@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from parity_tests.bounds import THROUGH_A_MODEL
 from parity_tests.models import reference, worlds
 from parity_tests.models.networks import Network, batch, masks, weights
 from parity_tests.models.reference import Outcome
 from parity_tests.models.terms import TermSpec
+from parity_tests.options import FULL
 
-WORLDS = ("torch", "linen-jit", "nnx-jit")
+# Of one family's terms; those of several go through linen in every tier, and compiling a model is what costs.
+WORLDS = ("torch", pytest.param("linen-jit", marks=FULL), "nnx-jit")
 
 
 def outcome(world: str, network: Network, terms: tuple[TermSpec, ...]) -> Outcome:

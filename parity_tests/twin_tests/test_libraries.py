@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity_tests.options import tier
+from parity_tests.options import FULL
 from parity_tests.twin_tests.common import last, needs_both, numbers, shaken
 
 
@@ -19,13 +19,6 @@ from parity_tests.twin_tests.common import last, needs_both, numbers, shaken
 def both_frameworks() -> None:
     """Every test here needs both."""
     needs_both()
-
-
-@pytest.fixture
-def full_tier(request: pytest.FixtureRequest) -> None:
-    """Skips a pair that the plain tier can do without."""
-    if tier(request.config) != "full":
-        pytest.skip("only with --tier full: three other pairs of libraries are compared in every run")
 
 
 def needs(*libraries: str) -> None:
@@ -65,6 +58,7 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
+@FULL
 def test_vision_transformers_of_two_libraries() -> None:
     """Hugging Face's and attnax's: no line of either is this project's, and two parameters are paired by name."""
     needs("transformers", "attnax")
@@ -159,7 +153,8 @@ def test_gpt2() -> None:
     assert "torch alone has lm_head.weight" in found.note
 
 
-def test_bert(full_tier: None) -> None:
+@FULL
+def test_bert() -> None:
     """Three linear layers are the projections of flax's attention; both outputs are compared."""
     needs("transformers")
     from transformers import BertConfig, BertModel
@@ -183,7 +178,8 @@ def test_bert(full_tier: None) -> None:
     assert sum(row.stage == "output" for row in report.rows) == 2
 
 
-def test_resnet(full_tier: None) -> None:
+@FULL
+def test_resnet() -> None:
     """Convolutions with running statistics; channels are first in torch and last in flax."""
     needs("transformers")
     from flax import nnx
@@ -209,7 +205,8 @@ def test_resnet(full_tier: None) -> None:
     assert report.ok, str(report)
 
 
-def test_a_stack_of_recurrent_layers(full_tier: None) -> None:
+@FULL
+def test_a_stack_of_recurrent_layers() -> None:
     """torch's own two-layer LSTM, time-first, and the batch-first stack of linen's; Adam moves one bias of two."""
     import torch
     from flax import linen
