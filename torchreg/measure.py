@@ -41,10 +41,18 @@ def parameters(term: Term, target: ParamsTarget, entries: Mapping[str, Parameter
         check_floating("params", repr(name), x)
     if target.joint:
         return apart({"joint": _joint(term, list(arrays.values()))})
-    coefficients = elastic_coefficients(term.penalty)
-    if coefficients is None or target.layout or target.combine == "mean" or torch._C._is_any_autocast_enabled():
+    coefficients = elastic_sums(term, target)
+    if coefficients is None or torch._C._is_any_autocast_enabled():
         return apart({name: _parameter(term, target, name, x, entries[name]) for name, x in arrays.items()})
     return Found(list(arrays), elastics(list(arrays.values()), *coefficients))
+
+
+def elastic_sums(term: Term, target: ParamsTarget) -> tuple[float | None, float | None] | None:
+    """(l1, l2) of a term that is l1 Σ|x| + l2 Σx² of its parameters one by one; None for any other, and for one with a
+    stated layout, which has to be seen to fit.
+    """
+    plain = not (target.joint or target.layout or target.combine == "mean")
+    return elastic_coefficients(term.penalty) if plain else None
 
 
 def _parameter(term: Term, target: ParamsTarget, name: str, x: Tensor, entry: ParameterEntry) -> Tensor:

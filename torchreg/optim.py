@@ -16,7 +16,6 @@ from ._spec.select import select_params
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
 from .lists import add_elastic_gradients, is_addable
-from .penalties.elementwise import elastic_coefficients
 from .regularizer import BoundRegularizer, Regularizer
 from .result import Found, Penalties, Values, assemble, factor
 
@@ -171,10 +170,8 @@ def _closed(
     term: Term, entries: dict[str, walk.ParameterEntry], by: Any, scale: Tensor | None, held: dict[int, Tensor]
 ) -> _InPlace | None:
     """What can be added in place, for all parameters of a term; None where autograd must do it."""
-    coefficients, target = elastic_coefficients(term.penalty), _target(term)
-    number = by is None or isinstance(by, int | float)
-    plain = not (target.joint or target.layout or target.combine == "mean")  # a stated layout has to be seen to fit
-    if coefficients is None or not plain or scale is not None or not number:
+    coefficients, number = measure.elastic_sums(term, _target(term)), by is None or isinstance(by, int | float)
+    if coefficients is None or scale is not None or not number:
         return None
     stored = [entry.stored() for entry in entries.values()]
     ready = all(map(held.__contains__, map(id, stored))) and _are_ready(stored)
