@@ -102,11 +102,10 @@ def in_full_tier(case: Case, mode: str) -> bool:
 
 def in_pr_tier(case: Case, mode: str) -> bool:
     """Leaves to the full tier what a pull request can spare: what repeats another cell's code path in another dtype."""
-    if case.target.is_large:
-        one = case.dtype == "float32" and case.input_class == "normal" and mode in FAST
-        return one and is_typical(case.config)
-    here, entry = typical(case.config), entry_of(case.config)
     first = is_typical(case.config)
+    if case.target.is_large:
+        return first and case.dtype == "float32" and case.input_class == "normal" and mode in FAST
+    here, entry = typical(case.config), entry_of(case.config)
     if mode not in FAST:  # the operations of the two, arranged otherwise
         classes = {"jax-eager": KINKS, "jax-vmap": ("ties",), "torch-aot": ("ties",)}.get(mode, ())
         return first and case.target == here[0] and case.dtype == "float32" and case.input_class in classes

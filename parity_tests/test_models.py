@@ -7,6 +7,7 @@ between the worlds, since each is that close to the oracle.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from parity_tests.models.reference import Outcome, run
 from parity_tests.models.regularizers import TERMS
 from parity_tests.models.worlds import WORLDS
 from parity_tests.models.worlds import run as run_world
-from parity_tests.options import tier
+from parity_tests.options import FULL
 
 
 @lru_cache
@@ -35,19 +36,13 @@ def comparisons(name: str) -> int:
     return 2 + len(TERMS[name]) + layers + len(weights(NETWORKS[name]))
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every network in every world; Flax operation by operation, which is slow, in the full tier."""
-    if "world" not in metafunc.fixturenames:
-        return
-    worlds = [world for world in WORLDS if tier(metafunc.config) == "full" or world not in ("linen", "nnx")]
-    cells = [
-        pytest.param(name, world, marks=getattr(pytest.mark, MARKER)(comparisons(name)))
-        for name in NETWORKS
-        for world in worlds
-    ]
-    metafunc.parametrize(("name", "world"), cells)
+def in_its_tier(name: str, world: str) -> Any:
+    """A network in a world; Flax operation by operation, which is slow, in the full tier."""
+    counted = getattr(pytest.mark, MARKER)(comparisons(name))
+    return pytest.param(name, world, marks=[counted, FULL] if world in ("linen", "nnx") else counted)
 
 
+@pytest.mark.parametrize(("name", "world"), [in_its_tier(name, world) for name in NETWORKS for world in WORLDS])
 def test_loss_penalties_and_gradients_equal_the_oracle(name: str, world: str, comparer: Comparer) -> None:
     """Every number that training sees, and every number that a user reads, is the oracle's."""
     network, due = NETWORKS[name], reference(name)

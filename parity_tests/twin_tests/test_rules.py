@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from parity_tests.options import tier
+from parity_tests.options import FULL
 from parity_tests.twin_tests.common import last, needs_both, numbers, shaken
 from parity_tests.twin_tests.layers import CASES
 
@@ -25,14 +25,10 @@ def _is_repeated(name: str, world: str) -> bool:
     return CASES[name].images if world == "nnx" else name == "LSTM in two layers and directions"
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The plain tier leaves to the full one the layers that have a rule in common with another's."""
-    if "name" in metafunc.fixturenames:
-        every = tier(metafunc.config) == "full"
-        chosen = [pair for pair in PAIRS if every or not _is_repeated(*pair)]
-        metafunc.parametrize(("name", "world"), chosen)
+EVERY_PAIR = [pytest.param(*pair, marks=FULL if _is_repeated(*pair) else ()) for pair in PAIRS]
 
 
+@pytest.mark.parametrize(("name", "world"), EVERY_PAIR)
 def test_a_layer_and_its_twin(name: str, world: str) -> None:
     """Weights, output and gradient; of recurrent layers, whose biases are summed, two steps, and their first output."""
     import torch
