@@ -43,13 +43,17 @@ def linen_layer(make: Callable[[Any], Any], where: str, native: Callable[[Pieces
             given = [x.astype(int) for x in given]
         if isinstance(model, linen.RNNCellBase):
             given = [model.initialize_carry(jax.random.key(0), inputs[0]), *given]
-        flat: dict[str, Any] = traverse_util.flatten_dict(model.init(jax.random.key(0), *given)["params"], sep=".")
+        shapes = jax.eval_shape(model.init, jax.random.key(0), *given)["params"]
+        flat: dict[str, Any] = {
+            path: jnp.asarray(np.ones(leaf.shape, leaf.dtype))
+            for path, leaf in traverse_util.flatten_dict(shapes, sep=".").items()
+        }
         filled = native(pieces)
         for path, leaf in (filled if isinstance(filled, dict) else {where: filled}).items():
             assert flat[path].shape == leaf.shape
             flat[path] = jnp.asarray(leaf)
         variables = {"params": traverse_util.unflatten_dict(flat, sep=".")}
-        return lambda reg: reg.apply(model, variables, *given)[1], where
+        return lambda reg: jax.jit(lambda own: reg.apply(model, own, *given)[1])(variables), where
 
     return place
 
@@ -72,6 +76,6 @@ def nnx_layer(
             variable = getattr(variable, name)
         assert variable.get_value().shape == native(pieces).shape
         variable.set_value(jnp.asarray(native(pieces)))
-        return lambda reg: reg.apply(model, *given)[1], where
+        return lambda reg: nnx.jit(lambda own: reg.apply(own, *given)[1])(model), where
 
     return place

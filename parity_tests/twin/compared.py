@@ -151,11 +151,13 @@ def _training_rows(
     """Penalties, loss, gradients, steps."""
     torch, flax, bound = sides.torch, sides.flax, BOUNDS[dtype]
     before: dict[str, np.ndarray] = torch.arrays()
-    ours = torch.run(regularizers.torch, losses.torch)
-    theirs = flax.run(regularizers.flax, losses.flax)
+    objectives = Sides(
+        torch.objective(regularizers.torch, losses.torch), flax.objective(regularizers.flax, losses.flax)
+    )
+    ours, theirs = torch.run(objectives.torch), flax.run(objectives.flax)
     yield from penalty_rows(made, ours, theirs, bound)
     yield loss_row(ours, theirs, bound)
     held = made.held(before, flax.arrays())
     yield from gradient_rows(made, ours, theirs, held, dtype, bound)
     if how["steps"]:
-        yield from trajectory_rows(sides, before, regularizers, losses, held, how, dtype, bound)
+        yield from trajectory_rows(sides, before, objectives, held, how, dtype, bound)

@@ -19,6 +19,7 @@ from .traces import Layer, Pass, Trace, numbers
 
 Loss = Callable[[Any], Any]
 Arrays = dict[str, Any]
+Objective = Callable[[Arrays], tuple[tuple[Any, Any], Arrays]]
 
 
 @contextmanager
@@ -96,40 +97,40 @@ class FlaxSide:
         chosen = output if self._select is None else self._select(output)
         return [array for array in leaves(chosen, is_array) if jnp.issubdtype(array.dtype, jnp.floating)]
 
-    def _objective(self, regularizer: Any, loss: Loss | None) -> Callable[[Arrays], tuple[Any, Any]]:
+    def objective(self, regularizer: Any, loss: Loss | None) -> Objective:
+        """Loss and penalties, and the gradient, for some parameters: compiled once, with the state that is there."""
+
         def objective(params: Arrays) -> tuple[Any, Any]:
             output, penalties = self.apply(params, regularizer)
             task = default_loss(self.selected(output)) if loss is None else loss(output)
             return (task if penalties is None else task + penalties.total), penalties
 
-        return objective
+        return jax.jit(jax.value_and_grad(objective, has_aux=True))
 
-    def run(self, regularizer: Any, loss: Loss | None) -> Pass:
+    def run(self, objective: Objective) -> Pass:
         """Loss, penalties and the gradient of every parameter."""
-        step = jax.jit(jax.value_and_grad(self._objective(regularizer, loss), has_aux=True))
-        (value, penalties), slopes = step(self._params)
+        (value, penalties), slopes = objective(self._params)
         gradients = {name: np.asarray(slope) for name, slope in slopes.items()}
         return Pass(float(value), *numbers(penalties), gradients)
 
     def train(
-        self, regularizer: Any, loss: Loss | None, optimizer: str, rate: float, steps: int, held: dict[str, np.ndarray]
+        self, objective: Objective, optimizer: str, rate: float, steps: int, held: dict[str, np.ndarray]
     ) -> list[float]:
         """The loss before each step and after the last; ``held`` are factors of gradients, 0 where nothing moves."""
         rule = {"adam": optax.adam, "sgd": optax.sgd}[optimizer](rate)
-        objective = self._objective(regularizer, loss)
 
-        def step(params: Arrays, state: Any) -> tuple[Arrays, Any, Any]:
-            (value, _), slopes = jax.value_and_grad(objective, has_aux=True)(params)
+        @jax.jit
+        def update(slopes: Arrays, params: Arrays, state: Any) -> tuple[Arrays, Any]:
             slopes = {name: slope * held[name] if name in held else slope for name, slope in slopes.items()}
             updates, state = rule.update(slopes, state, params)
-            return optax.apply_updates(params, updates), state, value  # pyright: ignore[reportReturnType]
+            return optax.apply_updates(params, updates), state  # pyright: ignore[reportReturnType]
 
-        compiled, params = jax.jit(step), self._params
-        state, losses = rule.init(params), []
+        params, state, losses = self._params, rule.init(self._params), []
         for _ in range(steps):
-            params, state, value = compiled(params, state)
+            (value, _), slopes = objective(params)
+            params, state = update(slopes, params, state)
             losses.append(float(value))
-        return [*losses, float(compiled(params, state)[2])]
+        return [*losses, float(objective(params)[0][0])]
 
 
 def is_array(value: Any) -> bool:

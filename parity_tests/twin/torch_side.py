@@ -17,6 +17,7 @@ from .sides import Inputs, converted, leaves
 from .traces import Call, Layer, Pass, Trace, numbers
 
 Loss = Callable[[Any], Any]
+Objective = Callable[[], tuple[Tensor, Any]]
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
@@ -126,14 +127,19 @@ class TorchSide:
             return self.model(*self.args, **self.kwargs), None
         return regularizer.apply(self.model, *self.args, **self.kwargs)
 
-    def _loss(self, regularizer: Any, loss: Loss | None) -> tuple[Tensor, Any]:
-        output, penalties = self._call(regularizer)
-        task = default_loss(self.selected(output)) if loss is None else loss(output)
-        return task if penalties is None else task + penalties.total, penalties
+    def objective(self, regularizer: Any, loss: Loss | None) -> Objective:
+        """Loss and penalties for the parameters that the model holds when it is called."""
 
-    def run(self, regularizer: Any, loss: Loss | None) -> Pass:
+        def objective() -> tuple[Tensor, Any]:
+            output, penalties = self._call(regularizer)
+            task = default_loss(self.selected(output)) if loss is None else loss(output)
+            return task if penalties is None else task + penalties.total, penalties
+
+        return objective
+
+    def run(self, objective: Objective) -> Pass:
         """Loss, penalties and the gradient of every parameter."""
-        value, penalties = self._loss(regularizer, loss)
+        value, penalties = objective()
         named = dict(self.model.named_parameters())
         slopes = torch.autograd.grad(value, list(named.values()), allow_unused=True)
         gradients = {
@@ -143,7 +149,7 @@ class TorchSide:
         return Pass(value.item(), *numbers(penalties), gradients)
 
     def train(
-        self, regularizer: Any, loss: Loss | None, optimizer: str, rate: float, steps: int, held: dict[str, np.ndarray]
+        self, objective: Objective, optimizer: str, rate: float, steps: int, held: dict[str, np.ndarray]
     ) -> list[float]:
         """The loss before each step and after the last; ``held`` are factors of gradients, 0 where nothing moves."""
         kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[optimizer]
@@ -152,14 +158,14 @@ class TorchSide:
         losses: list[float] = []
         for _ in range(steps):
             moving.zero_grad()
-            value, _ = self._loss(regularizer, loss)
+            value, _ = objective()
             value.backward()
             losses.append(value.item())
             for name, parameter in self.model.named_parameters():
                 if name in factors and parameter.grad is not None:
                     parameter.grad.mul_(factors[name])
             moving.step()
-        return [*losses, self._loss(regularizer, loss)[0].item()]
+        return [*losses, objective()[0].item()]
 
 
 def _hooks(module: nn.Module, before: Any, after: Any) -> Iterator[Any]:

@@ -121,8 +121,7 @@ def _gaps(
 def trajectory_rows(
     sides: Sides,
     weights: Mapping[str, np.ndarray],
-    regularizers: Sides,
-    losses: Sides,
+    objectives: Sides,
     held: Sides,
     how: Mapping[str, Any],
     dtype: str,
@@ -132,12 +131,12 @@ def trajectory_rows(
     torch: TorchSide = sides.torch
     flax: FlaxSide = sides.flax
     steps = how["steps"]
-    theirs = flax.train(regularizers.flax, losses.flax, held=held.flax, **how)
+    theirs = flax.train(objectives.flax, held=held.flax, **how)
     trained = []
     draw = np.random.default_rng(0)
     for repetition in range(3 if dtype == "float64" else 1):
         torch.load({name: _shaken(array, draw, bound if repetition else 0.0) for name, array in weights.items()})
-        trained.append(np.array(torch.train(regularizers.torch, losses.torch, held=held.torch, **how)))
+        trained.append(np.array(torch.train(objectives.torch, held=held.torch, **how)))
     torch.load(dict(weights))
     ours = trained[0]
     spread = np.max([bound * np.abs(ours), *(np.abs(other - ours) for other in trained[1:])], axis=0)
