@@ -132,7 +132,7 @@ def _candidates(model: nn.Module) -> dict[str, Callable[[], Any]]:
 
     def step() -> Any:
         idle.step()
-        return handle.penalties.total  # pyright: ignore[reportOptionalMemberAccess]
+        return handle.penalty
 
     return {PASS: one_pass, HAND: hand, SIGNS: signs, FOREACH: foreach, TAPE: taped, STEP: step}
 

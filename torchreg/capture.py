@@ -22,7 +22,7 @@ from ._spec.terms import Term, missing_mask
 from .hooks import Site
 from .lost import UNREAD_PASSES, check_mapped, check_whole, in_backward, lost_gradient, shed, unread, vmaps
 from .outputs import main, pick
-from .result import Penalties, Values, apart, assemble, bind, factor
+from .result import Found, Penalties, Values, apart, assemble, bind, factor, total
 from .saved import Watch, protect, saving
 from .stored import check_padded, whole
 
@@ -68,23 +68,11 @@ class Tape:
         Raises:
             RuntimeError: there was no pass with gradients enabled, or a selected module did not run in any.
         """
-        return self.penalties().total
+        return total(*self._read())
 
     def penalties(self) -> Penalties:
         """As :meth:`penalty`, with the parts."""
-        self._settle()
-        committed = self._complete()
-        heard: list[dict[str, Tensor]] = [{} for _ in self._terms]
-        for site in self._sites:
-            if site.key in committed:
-                heard[site.term][site.name] = committed[site.key]
-        found = [
-            measure.parameters(term, term.target, entries) if isinstance(term.target, ParamsTarget) else apart(scalars)
-            for term, entries, scalars in zip(self._terms, self._parameters, heard, strict=True)
-        ]
-        result = assemble(self._terms, found, [factor(term, self._values) for term in self._terms])
-        self._clear()
-        return result
+        return assemble(self._terms, *self._read())
 
     def detach(self) -> None:
         """Removes every hook; the model is as it was. A second time it does nothing."""
@@ -160,6 +148,22 @@ class Tape:
                 self._watches = []
             self.recording = False
             self._pending = {}
+
+    def _read(self) -> tuple[list[Found], list[Any]]:
+        """The penalties of every term, and the factors of the terms."""
+        self._settle()
+        committed = self._complete()
+        heard: list[dict[str, Tensor]] = [{} for _ in self._terms]
+        for site in self._sites:
+            if site.key in committed:
+                heard[site.term][site.name] = committed[site.key]
+        found = [
+            measure.parameters(term, term.target, entries) if isinstance(term.target, ParamsTarget) else apart(scalars)
+            for term, entries, scalars in zip(self._terms, self._parameters, heard, strict=True)
+        ]
+        factors = [factor(term, self._values) for term in self._terms]
+        self._clear()
+        return found, factors
 
     def _mask(self, term: Term, target: ActivationsTarget) -> Any:
         if target.mask is None:

@@ -11,6 +11,7 @@ compiler fuses by itself.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -19,9 +20,11 @@ from torch.autograd import forward_ad
 
 from ._arrays import WIDE, accumulate
 
+BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched")))
 PLAIN = {Tensor, torch.nn.Parameter}
-SHARE = 1 << 16  # elements of a piece for each thread
+SHARE = 1 << 17  # elements of a piece for each thread
 LEAST = 1 << 17
+_is_cpu = attrgetter("is_cpu")
 
 
 def elastic(x: Tensor, l1: float | None, l2: float | None) -> Tensor:
@@ -44,6 +47,12 @@ def add_elastic_gradient(gradient: Tensor, x: Tensor, l1: float | None, l2: floa
 def is_plain(x: Tensor) -> bool:
     """Whether an array is a contiguous one in the memory of the CPU, and no subclass that means something else."""
     return type(x) in PLAIN and x.is_cpu and x.is_contiguous()
+
+
+def are_plain(xs: list[Tensor]) -> bool:
+    """Whether all of many are such arrays, asked without a call of Python for each."""
+    alike = PLAIN.issuperset(map(type, xs)) and all(map(_is_cpu, xs))
+    return alike and all(map(Tensor.is_contiguous, xs))
 
 
 def _is_served(x: Tensor) -> bool:
@@ -71,23 +80,19 @@ class _Elastic(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (x,), (_, scale) = ctx.saved_tensors, scales(ctx.l1, ctx.l2)
-        factor = None if torch.is_grad_enabled() else _number(gradient)
-        if factor is None:  # it is differentiated again, or there are many at once
+        if torch.is_grad_enabled() or is_batched(gradient):  # it is differentiated again, or there are many at once
             result = scaled(gradient * slope(accumulate(x), None, ctx.l1, ctx.l2), scale)
             return result.to(x.dtype), None, None
-        by, result = factor if scale is None else scale * factor, torch.empty_like(x)
+        by, result = gradient.item() * (1 if scale is None else scale), torch.empty_like(x)
         narrow = x.dtype not in WIDE  # a slope needs room of its own only where it cannot be had in the result
         for (wide, row), out in zip(_wide_pieces(x, room=narrow), _pieces(result), strict=True):
             torch.mul(slope(wide, row if narrow else out, ctx.l1, ctx.l2), by, out=out)
         return result, None, None
 
 
-def _number(gradient: Tensor) -> float | None:
-    """What comes back, as a number; None for a batch, as ``is_grads_batched`` makes it, in which there are several."""
-    try:
-        return gradient.item()
-    except RuntimeError:
-        return None
+def is_batched(gradient: Tensor) -> bool:
+    """Whether what comes back is a batch, as ``is_grads_batched`` and ``vmap`` make them: several numbers at once."""
+    return any(map(torch._C._dispatch_keys(gradient).has, BATCHED))
 
 
 def scales(l1: float | None, l2: float | None) -> tuple[float | None, float | None]:

@@ -23,11 +23,22 @@ from torch import (
 )
 
 from ._arrays import WIDE, accumulate
-from .fused import PLAIN, add_elastic_gradient, elastic, is_eager, is_plain, scaled, scales, slope, summed
+from .fused import (
+    PLAIN,
+    add_elastic_gradient,
+    are_plain,
+    elastic,
+    is_batched,
+    is_eager,
+    is_plain,
+    scaled,
+    scales,
+    slope,
+    summed,
+)
 
-BATCHED = tuple(map(torch._C._dispatch_key_parse, ("Batched", "FuncTorchBatched")))  # of ``is_grads_batched``, of vmap
-SHORT = 1 << 15  # elements of an array that is one of many in one
-ROWS = 1 << 16  # elements of such arrays together
+ROWS = 1 << 16  # elements of short arrays that have one node
+ADDED = (1 << 15) - 1  # of those whose gradients are added: too few for an operation to wake another thread
 LISTED = 1 << 24  # elements of a list at a time, beyond its first array: its signs are an array of that size
 
 
@@ -35,18 +46,20 @@ LISTED = 1 << 24  # elements of a list at a time, beyond its first array: its si
 def add_elastic_gradients(
     gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float
 ) -> list[tuple[list[int], Tensor]]:
-    """What :func:`add_elastic_gradient` does, for many arrays: the values, as :func:`elastics` has them."""
-    found = []
-    for places in _lists(xs):
+    """What :func:`add_elastic_gradient` does, for many arrays: a vector of the values for some places, or a scalar."""
+    found, short = [], {}
+    for places in _lists(xs, ADDED):
         into, some = [gradients[i] for i in places], [xs[i] for i in places]
         if some[0].is_cuda:
-            values = add_in_lists(into, some, l1, l2, by)
-        elif some[0].numel() <= SHORT:
-            values = _add_to_rows(into, some, l1, l2, by)
+            found.append((places, add_in_lists(into, some, l1, l2, by)))
+        elif len(some) == 1:
+            found.append((places, add_elastic_gradient(into[0], some[0], l1, l2, by)))
         else:
-            values = add_elastic_gradient(into[0], some[0], l1, l2, by)
-        found.append((places, values))
-    return found
+            sums = _add_to_rows(into, some, l1, l2, by)
+            of_type = short.setdefault(sums.dtype, ([], []))
+            of_type[0].extend(places)
+            of_type[1].append(sums)
+    return found + [(places, scaled(torch.cat(sums), scales(l1, l2)[0])) for places, sums in short.values()]
 
 
 def elastics(xs: list[Tensor], l1: float | None, l2: float | None) -> list[tuple[list[int], Tensor]]:
@@ -54,7 +67,7 @@ def elastics(xs: list[Tensor], l1: float | None, l2: float | None) -> list[tuple
     if not is_eager():
         return [([i], elastic(x, l1, l2)) for i, x in enumerate(xs)]
     found = []
-    for places in _lists(xs, {i for i, x in enumerate(xs) if not _fits(x)}):
+    for places in _lists(xs, ROWS, {i for i, x in enumerate(xs) if not _fits(x)}):
         some = [xs[i] for i in places]
         found.append((places, _Elastics.apply(l1, l2, *some) if len(some) > 1 else elastic(some[0], l1, l2)))
     return found
@@ -62,7 +75,7 @@ def elastics(xs: list[Tensor], l1: float | None, l2: float | None) -> list[tuple
 
 def _fits(x: Tensor) -> bool:
     """Whether an array may be one of a list that has one node; one narrower than sums are is rounded at each step."""
-    return is_addable(x) and (x.is_cuda or x.dtype in WIDE)
+    return _is_addable(x) and (x.is_cuda or x.dtype in WIDE)
 
 
 def add_in_lists(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float) -> Tensor:
@@ -74,23 +87,21 @@ def add_in_lists(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2
     return _listed(xs, l1, l2)
 
 
-def _lists(xs: list[Tensor], alone: Set[int] = frozenset()) -> Iterator[list[int]]:
-    """The places of the arrays, in lists: of one type on one GPU, or of one type and shape where they are short.
+def _lists(xs: list[Tensor], most: int, alone: Set[int] = frozenset()) -> Iterator[list[int]]:
+    """The places of the arrays, in lists: of one type on one GPU, or of one type and shape and ``most`` elements.
 
-    Those in ``alone``, and long ones, have a list each.
+    Those in ``alone``, and of longer ones each, have a list of their own.
     """
     kinds: dict[Any, list[int]] = {}
     for i, x in enumerate(xs):
-        if i in alone or (x.numel() > SHORT and not x.is_cuda):
-            yield [i]
-        else:
-            kinds.setdefault((x.dtype, x.device if x.is_cuda else x.shape), []).append(i)
+        key = i if i in alone else (x.dtype, x.device if x.is_cuda else x.shape)
+        kinds.setdefault(key, []).append(i)
     for places in kinds.values():
         first = xs[places[0]]
         if first.is_cuda:
             yield from _shares(places, [xs[i].numel() for i in places])
         else:
-            rows = ROWS // max(first.numel(), 1)
+            rows = max(most // max(first.numel(), 1), 1)
             yield from (places[start : start + rows] for start in range(0, len(places), rows))
 
 
@@ -106,8 +117,12 @@ def _shares(places: list[int], sizes: list[int]) -> Iterator[list[int]]:
     yield share
 
 
-def is_addable(x: Tensor) -> bool:
-    """Whether the gradients of an array can be added in place here: of a plain one, or one on a GPU."""
+def are_addable(xs: list[Tensor]) -> bool:
+    """Whether the gradients of arrays can be added in place here: of plain ones, or ones on a GPU."""
+    return are_plain(xs) or all(map(_is_addable, xs))
+
+
+def _is_addable(x: Tensor) -> bool:
     return is_plain(x) or (type(x) in PLAIN and x.is_cuda and x.layout == torch.strided)
 
 
@@ -118,12 +133,12 @@ class _Elastics(torch.autograd.Function):
     def forward(ctx: Any, l1: float | None, l2: float | None, *xs: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(*xs)
         ctx.l1, ctx.l2 = l1, l2
-        return _listed(list(xs), l1, l2) if xs[0].is_cuda else _rows(list(xs), l1, l2)[0]
+        return _listed(list(xs), l1, l2) if xs[0].is_cuda else scaled(_rows(list(xs), l1, l2)[0], scales(l1, l2)[0])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         xs, (_, scale) = list(ctx.saved_tensors), scales(ctx.l1, ctx.l2)
-        if torch.is_grad_enabled() or _is_batched(gradient):  # it is differentiated again, or there are many at once
+        if torch.is_grad_enabled() or is_batched(gradient):  # it is differentiated again, or there are many at once
             slopes = [slope(x, None, ctx.l1, ctx.l2) for x in xs]
             return None, None, *map(torch.mul, slopes, scaled(gradient, scale).unbind())
         one = gradient[0] if gradient.stride(0) == 0 else gradient  # what comes back from a sum is one number
@@ -143,22 +158,18 @@ def _slopes(xs: list[Tensor], l1: float | None, l2: float | None, by: Tensor) ->
     return slopes
 
 
-def _is_batched(gradient: Tensor) -> bool:
-    return any(map(torch._C._dispatch_keys(gradient).has, BATCHED))
-
-
 def _add_to_rows(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float) -> Tensor:
-    """Short arrays of one shape are the rows of one array, because calls cost more than their arithmetic."""
-    (_, scale), (values, rows, row) = scales(l1, l2), _rows(xs, l1, l2)
+    """Short arrays of one shape are rows of one array: calls cost more than their arithmetic. Returns their sums."""
+    (_, scale), (sums, rows, row) = scales(l1, l2), _rows(xs, l1, l2)
     _foreach_add_(gradients, slope(rows, row, l1, l2).unbind(), alpha=by if scale is None else by * scale)
-    return values
+    return sums
 
 
 def _rows(xs: list[Tensor], l1: float | None, l2: float | None) -> tuple[Tensor, Tensor, Tensor]:
-    """The values of arrays of one shape; the array of which they are the rows, and room for as much."""
+    """The sums of arrays of one shape; the array of which they are the rows, and room for as much."""
     rows = accumulate(torch.stack(xs))
     matrix, room = rows.view(len(xs), xs[0].numel()), torch.empty_like(rows)
-    return scaled(summed(matrix, room.view_as(matrix), l1, l2, 1), scales(l1, l2)[0]), rows, room
+    return summed(matrix, room.view_as(matrix), l1, l2, 1), rows, room
 
 
 def _listed(xs: list[Tensor], l1: float | None, l2: float | None) -> Tensor:

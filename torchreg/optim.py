@@ -15,9 +15,9 @@ from ._spec.errors import sentence
 from ._spec.select import select_params
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
-from .lists import add_elastic_gradients, is_addable
+from .lists import add_elastic_gradients, are_addable
 from .regularizer import BoundRegularizer, Regularizer
-from .result import Found, Penalties, Values, assemble, factor
+from .result import Found, Penalties, Values, assemble, factor, total
 
 WHERE = "add_penalty_gradients"
 
@@ -64,7 +64,8 @@ class PenaltyGradients:
     Attributes:
         steps: how many steps were taken, which is what schedules are called with next; set it to go on from a
             checkpoint.
-        penalties: what the terms came to at the last step, without a gradient; None before the first.
+        penalty: the total of all terms at the last step, without a gradient; None before the first.
+        penalties: the same, with the parts.
     """
 
     def __init__(self, optimizer: Optimizer, reg: Regularizer | BoundRegularizer, model: nn.Module) -> None:
@@ -84,9 +85,13 @@ class PenaltyGradients:
         self._handle = optimizer.register_step_pre_hook(self._before_step)
 
     @property
+    def penalty(self) -> Tensor | None:
+        return None if self._found is None else total(*self._found)
+
+    @property
     def penalties(self) -> Penalties | None:
-        if self._found is not None:  # put together by the first who asks: most steps nobody does
-            self._penalties, self._found = assemble(self._terms, *self._found), None
+        if self._penalties is None and self._found is not None:  # by the first who asks: most steps nobody does
+            self._penalties = assemble(self._terms, *self._found)
         return self._penalties
 
     def remove(self) -> None:
@@ -152,17 +157,19 @@ def _parameters(optimizer: Optimizer) -> Iterator[Tensor]:
 
 @dataclass(frozen=True)
 class _InPlace:
-    """Parameters of a term whose penalty's gradients are added by their closed form."""
+    """Parameters of a term whose penalty's gradients are added by their closed form, and the gradients they have."""
 
     parameters: list[Tensor]
+    gradients: list[Tensor | None]
     l1: float | None
     l2: float | None
 
     def add(self, by: float) -> list[tuple[list[int], Tensor]]:
-        for parameter in self.parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        gradients = []
+        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
+            if gradient is None:
+                parameter.grad = gradient = torch.zeros_like(parameter)
+            gradients.append(gradient)
         return add_elastic_gradients(gradients, self.parameters, self.l1, self.l2, by)
 
 
@@ -174,16 +181,20 @@ def _closed(
     if coefficients is None or scale is not None or not number:
         return None
     stored = [entry.stored() for entry in entries.values()]
-    ready = all(map(held.__contains__, map(id, stored))) and _are_ready(stored)
-    return _InPlace(stored, *coefficients) if ready else None
+    gradients = [parameter.grad for parameter in stored]
+    ready = all(map(held.__contains__, map(id, stored))) and _are_ready(stored, gradients)
+    return _InPlace(stored, gradients, *coefficients) if ready else None
 
 
-def _are_ready(parameters: list[Tensor]) -> bool:
+def _are_ready(parameters: list[Tensor], gradients: list[Tensor | None]) -> bool:
     """Whether these and the gradients that they have can be worked on in place."""
-    pairs = [(parameter, gradient) for parameter in parameters if (gradient := parameter.grad) is not None]
-    alike = all(gradient.dtype == parameter.dtype for parameter, gradient in pairs)
-    floating = all(map(Tensor.is_floating_point, parameters))
-    return alike and floating and all(map(is_addable, [*parameters, *(gradient for _, gradient in pairs)]))
+    dtypes = [parameter.dtype for parameter in parameters]
+    pairs = zip(dtypes, gradients, strict=True)
+    return (
+        all(dtype.is_floating_point for dtype in set(dtypes))
+        and all(gradient is None or gradient.dtype == dtype for dtype, gradient in pairs)
+        and are_addable([*parameters, *(gradient for gradient in gradients if gradient is not None)])
+    )
 
 
 def _add_by_autograd(values: list[Tensor], parameters: list[Tensor], scale: Tensor | None) -> None:

@@ -82,12 +82,25 @@ def assemble(terms: tuple[Term, ...], found: list[Found], factors: list[Any]) ->
     """The parts, scaled by the factors of their terms, and their sums."""
     layers: dict[str, dict[str, Tensor]] = {}
     sums: dict[str, Tensor] = {}
-    for term, (paths, parts), by in zip(terms, found, factors, strict=True):
-        name, scaled = term.name or "", parts if by is None else [(places, values * by) for places, values in parts]
+    for term, one, by in zip(terms, found, factors, strict=True):
+        name, scaled = term.name or "", _scaled(one, by)
         at = dict(pair for places, values in scaled for pair in zip(places, _apiece(values), strict=True))
-        layers[name] = {path: at[place] for place, path in enumerate(paths)}
-        sums[name] = summed([values.sum() if values.ndim else values for _, values in scaled])
+        layers[name] = {path: at[place] for place, path in enumerate(one.paths)}
+        sums[name] = _sum(scaled)
     return Penalties(summed(list(sums.values())), sums, layers)
+
+
+def total(found: list[Found], factors: list[Any]) -> Tensor:
+    """The sum of all terms alone: taking the parts of many layers apart takes longer than adding them."""
+    return summed([_sum(_scaled(one, by)) for one, by in zip(found, factors, strict=True)])
+
+
+def _scaled(found: Found, by: Any) -> list[tuple[list[int], Tensor]]:
+    return found.parts if by is None else [(places, values * by) for places, values in found.parts]
+
+
+def _sum(parts: list[tuple[list[int], Tensor]]) -> Tensor:
+    return summed([values.sum() if values.ndim else values for _, values in parts])
 
 
 def _apiece(values: Tensor) -> tuple[Tensor, ...]:

@@ -185,7 +185,7 @@ class Reading(torch.nn.Module):
 @pytest.mark.parametrize("penalty", [L1(0.3), L2(0.7), ElasticNet(0.3, 0.7), L1(0.0)], ids=str)
 def test_many_arrays_at_once(penalty: L1, dtype: torch.dtype) -> None:
     """Empty, scalar, of one size in several shapes, more than fit one matrix, and long: as one by one."""
-    shapes = [(0,), (), (3, 4), (12,), (2, 0), (lists.SHORT + 1,), *[(2, lists.SHORT // 2)] * 5, (12,)]
+    shapes = [(0,), (), (3, 4), (12,), (2, 0), (lists.ADDED + 1,), *[(2, lists.ADDED // 5)] * 5, (12,)]
     xs = [large(math.prod(shape), dtype).detach().reshape(shape) for shape in shapes]
     slopes = [torch.ones_like(x) for x in xs]
     found = lists.add_elastic_gradients(slopes, xs, *coefficients(penalty), 0.5)

@@ -207,10 +207,12 @@ def test_what_many_small_parameters_came_to() -> None:
     due = reg.at(step=0).apply(model, torch.zeros(1, 3).double())[1]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     handle = add_penalty_gradients(optimizer, reg, model)
+    assert handle.penalty is handle.penalties is None
     optimizer.step()
     told = handle.penalties
     assert told is not None
     assert told is handle.penalties
+    torch.testing.assert_close(handle.penalty, told.total, rtol=0, atol=0)
     torch.testing.assert_close((told.total, told.terms), (due.total.detach(), detached(due.terms)), rtol=1e-13, atol=0)
     for name, found in due.layers.items():
         assert list(told.layers[name]) == list(found)

@@ -10,7 +10,7 @@ from torch import nn
 
 from parity_tests.torch_only.test_optim import assert_gradients, idle, loss_way, network, task
 from torchreg import L1, ElasticNet, Regularizer, add_penalty_gradients, params
-from torchreg.lists import is_addable
+from torchreg.lists import are_addable
 
 
 def test_a_parametrised_weight_gets_its_gradient_through_the_parametrisation() -> None:
@@ -58,9 +58,9 @@ def test_what_can_be_added_to_in_place() -> None:
         pass
 
     plain = [torch.ones(2, 3), nn.Parameter(torch.ones(4))]
-    assert all(map(is_addable, plain))
-    assert not is_addable(torch.ones(2, 3).t())
-    assert not is_addable(torch.ones(2, 3).as_subclass(Own))
+    assert are_addable(plain)
+    assert not are_addable([*plain, torch.ones(2, 3).t()])
+    assert not are_addable([torch.ones(2, 3).as_subclass(Own), *plain])
 
 
 def test_a_long_array_in_another_memory_order_is_taken_by_autograd() -> None:
