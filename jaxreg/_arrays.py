@@ -14,6 +14,8 @@ from ._spec.errors import sentence
 from ._spec.layout import Axes, Move, require
 
 DENSE = "a dense floating array"
+BLOCK = 1 << 13
+"""Elements of a row that one matrix product sums."""
 
 
 def check_floating(where: str, argument: str, x: Any) -> None:
@@ -139,8 +141,20 @@ def matrix(x: Array, out: int) -> Array:
 
 
 def gram(rows: Array) -> Array:
-    """All products of rows, in the full precision of the dtype on every device."""
-    return jnp.matmul(rows, rows.T, precision=jax.lax.Precision.HIGHEST)
+    """All products of rows, in the full precision of the dtype on every device. Those of long ones are summed block by
+    block: on a CPU a matrix product may be one running sum, in which the smallest of many squares are rounded away.
+    """
+    count, length = rows.shape
+    size = max(BLOCK, count)
+    if length <= size:
+        return _products(rows)
+    whole = length - length % size
+    blocks = rows[:, :whole].reshape(count, -1, size).swapaxes(0, 1)
+    return _products(blocks).sum(0) + _products(rows[:, whole:])
+
+
+def _products(rows: Array) -> Array:
+    return jnp.matmul(rows, rows.mT, precision=jax.lax.Precision.HIGHEST)
 
 
 def pieces(x: Array, how: Move) -> list[Array]:

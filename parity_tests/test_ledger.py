@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from parity_tests.ledger import MARKER
+from parity_tests.options import FULL
 
 FILE = f"""
 import numpy as np
@@ -61,7 +62,7 @@ def test_a_comparison_that_did_not_run_fails_the_run(pytester: pytest.Pytester, 
     result.stdout.fnmatch_lines(["3 comparisons ran, 3 skipped, 7 declared", "*test_short: declared 2, ran 1"])
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two workers"])
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n", "2"), marks=FULL)], ids=["one process", "two workers"])
 def test_only_what_was_selected_is_due(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     """The count is that of the selection, and a skip is counted with its reason."""
     result = run(pytester, "-k", "whole or absent", *workers)

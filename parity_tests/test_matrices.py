@@ -17,7 +17,7 @@ from parity_tests.models.networks import CNN, MLP
 from parity_tests.models.regularizers import CONVOLUTIONS
 from parity_tests.models.terms import TermSpec, spec
 from parity_tests.oracles import Axes
-from parity_tests.precision import Array
+from parity_tests.precision import Array, round_to, unit
 from parity_tests.trials import FEW
 
 EVERY_MODE = pytest.mark.parametrize("mode", FAST)
@@ -156,6 +156,18 @@ def test_the_slope_of_a_square_that_is_no_number_is_right(penalty: Config, mode:
     x = np.array([[1e-28, 1e-28]])
     slope = run(mode, penalty, x, dtype="float32").gradient.array
     np.testing.assert_allclose(slope, x * (2 if penalty.name == "MaxNorm" else 1), rtol=1e-5)
+
+
+@EVERY_MODE
+@pytest.mark.parametrize("side", ["out", "in"])
+def test_a_product_of_long_rows_is_no_running_sum(side: str, mode: str) -> None:
+    """Of squares of few digits a long one rounds more down than up; a walk of 8,192 steps is what is allowed here."""
+    rows = round_to(np.random.default_rng(0).standard_normal((2, 100_003)), "bfloat16")
+    x = rows if side == "out" else rows.T
+    got = run(mode, config("Orthogonal", strength=1.0, side=side), x, dtype="float32")
+    defect, size = rows @ rows.T - np.eye(2), np.abs(rows) @ np.abs(rows).T + np.eye(2)
+    allowed = (3 + math.sqrt(8192) + 2 + math.log2(13)) * unit("float32") * np.sum(2 * np.abs(defect) * size)
+    assert abs(float(got.value.array) - np.sum(defect**2)) <= allowed
 
 
 @EVERY_FRAMEWORK

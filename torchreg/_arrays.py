@@ -15,6 +15,8 @@ from ._spec.layout import Axes, Move, require
 DENSE = "a dense floating array"
 WIDE = (torch.float32, torch.float64)
 """The dtypes of accumulation."""
+BLOCK = 1 << 13
+"""Elements of a row that one matrix product sums."""
 
 
 def check_floating(where: str, argument: str, x: Any) -> None:
@@ -145,8 +147,12 @@ def matrix(x: Tensor, out: int) -> Tensor:
 
 
 def gram(rows: Tensor) -> Tensor:
-    """All products of rows."""
-    return rows @ rows.mT
+    """All products of rows. Those of long ones are summed block by block: on a CPU a matrix product may be one running
+    sum, in which the smallest of many squares are rounded away.
+    """
+    blocks = rows.split(max(BLOCK, len(rows)), 1)
+    products = [block @ block.mT for block in blocks]
+    return products[0] if len(products) == 1 else torch.stack(products).sum(0)
 
 
 def pieces(x: Tensor, how: Move) -> list[Tensor]:

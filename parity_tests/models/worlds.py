@@ -92,7 +92,7 @@ def run_linen(
 
     with jax.enable_x64(True):
         model = Net(network)
-        variables = dict(model.init(jax.random.key(0), jnp.asarray(x)))
+        variables = dict(jax.jit(model.init)(jax.random.key(0), jnp.asarray(x)))
         filled = jax.tree.map_with_path(lambda path, _: jnp.asarray(to_flax(w[joined(path)])), variables["params"])
         reg = bound(module, terms, ("sample", ..., "feature"), masks, jnp.asarray)
 

@@ -91,7 +91,7 @@ def run_linen(line: str, given: Given, x: Array, mask: Array = PADDING) -> Figur
             model, variables = Holder(), {"params": {layer(line): {"kernel": jnp.eye(x.shape[-1])}}}
             return _differentiated(jax, lambda a: reg.apply(model, variables, a)[1].total, x)
         model, inputs = _linen_layer(nn, x), jnp.ones(_flax_input(x))
-        variables = model.init(jax.random.key(0), inputs)
+        variables = jax.jit(model.init)(jax.random.key(0), inputs)
         name = "scale" if x.ndim == 1 else "kernel"
 
         def loss(a: Any) -> Any:
