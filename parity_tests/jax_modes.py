@@ -15,7 +15,7 @@ from parity_tests.oracles import Axes, Mask
 from parity_tests.precision import Array
 from parity_tests.problems import Build, Problem, Result, package
 
-KEPT = 16  # functions of each mode; the cells that share one follow each other
+KEPT = 128  # functions of each mode: those of the typical configurations, which several tests of a file share
 
 
 def numpy_array(problem: Problem) -> Any:

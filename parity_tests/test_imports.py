@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from parity_tests.backends import PACKAGES, require
+from parity_tests.options import FULL
 from parity_tests.problems import MODULES
 
 # None in the table of modules is the import system's own way to say that a module is not to be had.
@@ -74,6 +75,7 @@ def test_a_missing_framework_is_an_import_error_that_names_the_extra(framework: 
     assert missing in last
 
 
+@FULL
 def test_collecting_the_suite_imports_neither_framework() -> None:
     """The tests are found where nothing but the test extra is installed, so that each can say why it is skipped."""
     # The packages themselves are not blocked: pytest looks at the modules of every distribution that has a plugin.

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from parity_tests.markdown import ROOT
+from parity_tests.options import FULL
 from parity_tests.recipes.figures import Figures, asked, close, recorded
 from parity_tests.recipes.inputs import arrays
 from parity_tests.recipes.mappings import GIVEN, LINES, PUBLISHED, RECIPES, Recipe
@@ -25,7 +26,7 @@ def expected(recipe: Recipe) -> Figures:
     return (keras("jax") if recipe.source == "keras" else asked("transformers"))[recipe.name]
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", [world if world != "linen" else pytest.param(world, marks=FULL) for world in WORLDS])
 @pytest.mark.parametrize("recipe", RECIPES, ids=str)
 def test_the_line_gives_what_it_replaces(recipe: Recipe, world: str) -> None:
     """Value and gradient agree to 1e-13; Keras answers on JAX, where it computes all of it in float64."""

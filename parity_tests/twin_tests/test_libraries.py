@@ -125,6 +125,7 @@ def test_an_encoder_layer_of_torch_and_of_attnax(own_rules: None) -> None:
     ]  # fmt: skip
 
 
+@FULL
 def test_gpt2() -> None:
     """``Conv1D`` weights, a causal mask, and scores from the tied embedding."""
     needs("transformers")
