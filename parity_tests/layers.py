@@ -44,10 +44,8 @@ def linen_layer(make: Callable[[Any], Any], where: str, native: Callable[[Pieces
         if isinstance(model, linen.RNNCellBase):
             given = [model.initialize_carry(jax.random.key(0), inputs[0]), *given]
         shapes = jax.eval_shape(model.init, jax.random.key(0), *given)["params"]
-        flat: dict[str, Any] = {
-            path: jnp.asarray(np.ones(leaf.shape, leaf.dtype))
-            for path, leaf in traverse_util.flatten_dict(shapes, sep=".").items()
-        }
+        ones = jax.tree.map(lambda leaf: jnp.asarray(np.ones(leaf.shape, leaf.dtype)), shapes)
+        flat: dict[str, Any] = traverse_util.flatten_dict(ones, sep=".")
         filled = native(pieces)
         for path, leaf in (filled if isinstance(filled, dict) else {where: filled}).items():
             assert flat[path].shape == leaf.shape
