@@ -88,9 +88,8 @@ def add_in_lists(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2
 
 
 def _lists(xs: list[Tensor], most: int, alone: Set[int] = frozenset()) -> Iterator[list[int]]:
-    """The places of the arrays, in lists: of one type on one GPU, or of one type and shape and ``most`` elements.
-
-    Those in ``alone``, and of longer ones each, have a list of their own.
+    """The places of the arrays, in lists: of one type on one GPU, or of one type and shape and no more than ``most``
+    elements together. Each in ``alone``, and each that is longer by itself, has a list of its own.
     """
     kinds: dict[Any, list[int]] = {}
     for i, x in enumerate(xs):
