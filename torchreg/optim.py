@@ -157,19 +157,17 @@ def _parameters(optimizer: Optimizer) -> Iterator[Tensor]:
 
 @dataclass(frozen=True)
 class _InPlace:
-    """Parameters of a term whose penalty's gradients are added by their closed form, and the gradients they have."""
+    """Parameters of a term whose penalty's gradients are added by their closed form."""
 
     parameters: list[Tensor]
-    gradients: list[Tensor | None]
     l1: float | None
     l2: float | None
 
     def add(self, by: float) -> list[tuple[list[int], Tensor]]:
-        gradients = []
-        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
-            if gradient is None:
-                parameter.grad = gradient = torch.zeros_like(parameter)
-            gradients.append(gradient)
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         return add_elastic_gradients(gradients, self.parameters, self.l1, self.l2, by)
 
 
@@ -181,20 +179,16 @@ def _closed(
     if coefficients is None or scale is not None or not number:
         return None
     stored = [entry.stored() for entry in entries.values()]
-    gradients = [parameter.grad for parameter in stored]
-    ready = all(map(held.__contains__, map(id, stored))) and _are_ready(stored, gradients)
-    return _InPlace(stored, gradients, *coefficients) if ready else None
+    ready = all(map(held.__contains__, map(id, stored))) and _are_ready(stored)
+    return _InPlace(stored, *coefficients) if ready else None
 
 
-def _are_ready(parameters: list[Tensor], gradients: list[Tensor | None]) -> bool:
+def _are_ready(parameters: list[Tensor]) -> bool:
     """Whether these and the gradients that they have can be worked on in place."""
-    dtypes = [parameter.dtype for parameter in parameters]
-    pairs = zip(dtypes, gradients, strict=True)
-    return (
-        all(dtype.is_floating_point for dtype in set(dtypes))
-        and all(gradient is None or gradient.dtype == dtype for dtype, gradient in pairs)
-        and are_addable([*parameters, *(gradient for gradient in gradients if gradient is not None)])
-    )
+    pairs = [(parameter, gradient) for parameter in parameters if (gradient := parameter.grad) is not None]
+    alike = all(gradient.dtype == parameter.dtype for parameter, gradient in pairs)
+    floating = all(map(Tensor.is_floating_point, parameters))
+    return alike and floating and are_addable([*parameters, *(gradient for _, gradient in pairs)])
 
 
 def _add_by_autograd(values: list[Tensor], parameters: list[Tensor], scale: Tensor | None) -> None:

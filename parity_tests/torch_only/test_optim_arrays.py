@@ -63,6 +63,18 @@ def test_what_can_be_added_to_in_place() -> None:
     assert not are_addable([torch.ones(2, 3).as_subclass(Own), *plain])
 
 
+def test_terms_on_one_parameter_without_a_gradient_all_add_to_it() -> None:
+    """The first of them makes the gradient, the others add to that one."""
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    reg = Regularizer(L1(0.1).on(params("**"), name="one"), ElasticNet(0.2, 0.3).on(params("**"), name="other"))
+    add_penalty_gradients(optimizer, reg, model)
+    optimizer.step()
+    for weight in model.parameters():
+        due = 0.3 * weight.detach().sign() + 0.6 * weight.detach()
+        torch.testing.assert_close(weight.grad, due, rtol=1e-14, atol=1e-15)
+
+
 def test_a_long_array_in_another_memory_order_is_taken_by_autograd() -> None:
     """It cannot be read in pieces."""
     model = nn.Module()
