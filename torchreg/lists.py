@@ -44,18 +44,23 @@ LISTED = 1 << 24  # elements of a list at a time, beyond its first array: its si
 
 @torch.no_grad()
 def add_elastic_gradients(
-    gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float
+    gradients: list[Tensor], xs: list[Tensor], lists: list[list[int]], l1: float | None, l2: float | None, by: float
 ) -> list[tuple[list[int], Tensor]]:
-    """What :func:`add_elastic_gradient` does, for many arrays: a vector of the values for some places, or a scalar."""
-    found, short = [], {}
-    for places in _lists(xs, ADDED):
+    """What :func:`add_elastic_gradient` does, for arrays in the lists of :func:`lists_of`: a vector of the values for
+    some places, or a scalar for one.
+    """
+    found, short, rooms = [], {}, {}
+    for places in lists:
         into, some = [gradients[i] for i in places], [xs[i] for i in places]
-        if some[0].is_cuda:
+        first = some[0]
+        if first.is_cuda:
             found.append((places, add_in_lists(into, some, l1, l2, by)))
         elif len(some) == 1:
-            found.append((places, add_elastic_gradient(into[0], some[0], l1, l2, by)))
+            found.append((places, add_elastic_gradient(into[0], first, l1, l2, by)))
         else:
-            sums = _add_to_rows(into, some, l1, l2, by)
+            key = first.dtype, first.shape, len(some)
+            room = rooms[key] if key in rooms else rooms.setdefault(key, _Rows(*key, l1 is not None))
+            sums = room.add(into, some, l1, l2, by)
             of_type = short.setdefault(sums.dtype, ([], []))
             of_type[0].extend(places)
             of_type[1].append(sums)
@@ -67,7 +72,7 @@ def elastics(xs: list[Tensor], l1: float | None, l2: float | None) -> list[tuple
     if not is_eager():
         return [([i], elastic(x, l1, l2)) for i, x in enumerate(xs)]
     found = []
-    for places in _lists(xs, ROWS, {i for i, x in enumerate(xs) if not _fits(x)}):
+    for places in lists_of(xs, ROWS, {i for i, x in enumerate(xs) if not _fits(x)}):
         some = [xs[i] for i in places]
         found.append((places, _Elastics.apply(l1, l2, *some) if len(some) > 1 else elastic(some[0], l1, l2)))
     return found
@@ -87,7 +92,7 @@ def add_in_lists(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2
     return _listed(xs, l1, l2)
 
 
-def _lists(xs: list[Tensor], most: int, alone: Set[int] = frozenset()) -> Iterator[list[int]]:
+def lists_of(xs: list[Tensor], most: int, alone: Set[int] = frozenset()) -> Iterator[list[int]]:
     """The places of the arrays, in lists: of one type on one GPU, or of one type and shape and no more than ``most``
     elements together. Each in ``alone``, and each that is longer by itself, has a list of its own.
     """
@@ -132,7 +137,7 @@ class _Elastics(torch.autograd.Function):
     def forward(ctx: Any, l1: float | None, l2: float | None, *xs: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(*xs)
         ctx.l1, ctx.l2 = l1, l2
-        return _listed(list(xs), l1, l2) if xs[0].is_cuda else scaled(_rows(list(xs), l1, l2)[0], scales(l1, l2)[0])
+        return _listed(list(xs), l1, l2) if xs[0].is_cuda else scaled(_sums(list(xs), l1, l2), scales(l1, l2)[0])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -157,18 +162,29 @@ def _slopes(xs: list[Tensor], l1: float | None, l2: float | None, by: Tensor) ->
     return slopes
 
 
-def _add_to_rows(gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float) -> Tensor:
-    """Short arrays of one shape are rows of one array: calls cost more than their arithmetic. Returns their sums."""
-    (_, scale), (sums, rows, row) = scales(l1, l2), _rows(xs, l1, l2)
-    _foreach_add_(gradients, slope(rows, row, l1, l2).unbind(), alpha=by if scale is None else by * scale)
-    return sums
+class _Rows:
+    """Room for short arrays of one shape as rows of one array: calls cost more than their arithmetic."""
+
+    def __init__(self, dtype: torch.dtype, shape: torch.Size, n: int, signs: bool) -> None:
+        wide = dtype if dtype in WIDE else torch.float32
+        self._rows = torch.empty((n, *shape), dtype=wide, device="cpu")
+        self._matrix = self._rows.view(n, shape.numel())
+        self._spare = torch.empty_like(self._matrix)
+        self._slopes = (self._spare.view_as(self._rows) if signs else self._rows).unbind()
+
+    def add(self, gradients: list[Tensor], xs: list[Tensor], l1: float | None, l2: float | None, by: float) -> Tensor:
+        """Adds for arrays that it has room for, and returns their sums."""
+        torch.stack(xs, out=self._rows)
+        sums, scale = summed(self._matrix, self._spare, l1, l2, 1), scales(l1, l2)[1]
+        slope(self._matrix, self._spare, l1, l2)
+        _foreach_add_(gradients, self._slopes, alpha=by if scale is None else by * scale)
+        return sums
 
 
-def _rows(xs: list[Tensor], l1: float | None, l2: float | None) -> tuple[Tensor, Tensor, Tensor]:
-    """The sums of arrays of one shape; the array of which they are the rows, and room for as much."""
-    rows = accumulate(torch.stack(xs))
-    matrix, room = rows.view(len(xs), xs[0].numel()), torch.empty_like(rows)
-    return summed(matrix, room.view_as(matrix), l1, l2, 1), rows, room
+def _sums(xs: list[Tensor], l1: float | None, l2: float | None) -> Tensor:
+    """The sums of arrays of one shape, as those of the rows of one array."""
+    rows = accumulate(torch.stack(xs)).view(len(xs), xs[0].numel())
+    return summed(rows, torch.empty_like(rows), l1, l2, 1)
 
 
 def _listed(xs: list[Tensor], l1: float | None, l2: float | None) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from ._spec.errors import sentence
 from ._spec.select import select_params
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
-from .lists import add_elastic_gradients, are_addable
+from .closed import ClosedForm
 from .regularizer import BoundRegularizer, Regularizer
 from .result import Found, Penalties, Values, assemble, factor, total
 
@@ -78,6 +77,7 @@ class PenaltyGradients:
         bound = reg if isinstance(reg, BoundRegularizer) else reg.at()
         self._values, self._terms = bound.values, bound.regularizer.terms
         self._chosen = [_chosen(term, model) for term in self._terms]
+        self._closed = [_closed(term, entries) for term, entries in zip(self._terms, self._chosen, strict=True)]
         self._check_held(optimizer)
         self.steps = 0
         self._found: tuple[list[Found], list[Any]] | None = None
@@ -119,22 +119,25 @@ class PenaltyGradients:
         values = self._values if self._values.step is not None else Values(self.steps, self._values.weights)
         scale = getattr(optimizer, "grad_scale", None)
         factors = [factor(term, values) for term in self._terms]
-        closed = [_closed(term, entries, by, scale, held) for term, entries, by in self._each(factors)]
+        ready = [
+            closed if closed and scale is None and _is_number(by) and closed.ready(held) else None
+            for closed, by in zip(self._closed, factors, strict=True)
+        ]
         found, rest = [], []
-        for (term, entries, by), in_place in zip(self._each(factors), closed, strict=True):
+        for term, entries, by, closed in zip(self._terms, self._chosen, factors, ready, strict=True):
+            if closed:
+                found.append(Found(list(entries), []))
+                continue
             with torch.enable_grad():
-                one = measure.parameters(term, _target(term), entries) if in_place is None else Found(list(entries), [])
+                one = measure.parameters(term, _target(term), entries)
                 rest += [part.sum() if by is None else part.sum() * by for _, part in one.parts]
             found.append(Found(one.paths, [(places, part.detach()) for places, part in one.parts]))
-        for one, by, in_place in zip(found, factors, closed, strict=True):
-            one.parts.extend(in_place.add(1.0 if by is None else by) if in_place else ())
+        for one, by, closed in zip(found, factors, ready, strict=True):
+            one.parts.extend(closed.add(1.0 if by is None else by) if closed else ())
         if rest:
             _add_by_autograd(rest, list(held.values()), scale)
         self._found, self._penalties = (found, factors), None
         self.steps += 1
-
-    def _each(self, factors: list[Any]) -> Iterator[tuple[Term, dict[str, walk.ParameterEntry], Any]]:
-        return zip(self._terms, self._chosen, factors, strict=True)
 
 
 def _chosen(term: Term, model: nn.Module) -> dict[str, walk.ParameterEntry]:
@@ -146,6 +149,10 @@ def _chosen(term: Term, model: nn.Module) -> dict[str, walk.ParameterEntry]:
     return {name: entries[i] for i, name in select_params(term.target, [entry.candidate for entry in entries]).chosen}
 
 
+def _is_number(factor: Any) -> bool:
+    return factor is None or isinstance(factor, int | float)
+
+
 def _target(term: Term) -> ParamsTarget:
     return term.target  # pyright: ignore[reportReturnType]  # _chosen has refused every other kind
 
@@ -155,40 +162,10 @@ def _parameters(optimizer: Optimizer) -> Iterator[Tensor]:
         yield from group["params"]
 
 
-@dataclass(frozen=True)
-class _InPlace:
-    """Parameters of a term whose penalty's gradients are added by their closed form."""
-
-    parameters: list[Tensor]
-    l1: float | None
-    l2: float | None
-
-    def add(self, by: float) -> list[tuple[list[int], Tensor]]:
-        for parameter in self.parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        return add_elastic_gradients(gradients, self.parameters, self.l1, self.l2, by)
-
-
-def _closed(
-    term: Term, entries: dict[str, walk.ParameterEntry], by: Any, scale: Tensor | None, held: dict[int, Tensor]
-) -> _InPlace | None:
-    """What can be added in place, for all parameters of a term; None where autograd must do it."""
-    coefficients, number = measure.elastic_sums(term, _target(term)), by is None or isinstance(by, int | float)
-    if coefficients is None or scale is not None or not number:
-        return None
-    stored = [entry.stored() for entry in entries.values()]
-    ready = all(map(held.__contains__, map(id, stored))) and _are_ready(stored)
-    return _InPlace(stored, *coefficients) if ready else None
-
-
-def _are_ready(parameters: list[Tensor]) -> bool:
-    """Whether these and the gradients that they have can be worked on in place."""
-    pairs = [(parameter, gradient) for parameter in parameters if (gradient := parameter.grad) is not None]
-    alike = all(gradient.dtype == parameter.dtype for parameter, gradient in pairs)
-    floating = all(map(Tensor.is_floating_point, parameters))
-    return alike and floating and are_addable([*parameters, *(gradient for _, gradient in pairs)])
+def _closed(term: Term, entries: dict[str, walk.ParameterEntry]) -> ClosedForm | None:
+    """The closed form of a term, for all its parameters; None where autograd must do it."""
+    coefficients = measure.elastic_sums(term, _target(term))
+    return None if coefficients is None else ClosedForm(entries.values(), *coefficients)
 
 
 def _add_by_autograd(values: list[Tensor], parameters: list[Tensor], scale: Tensor | None) -> None:

@@ -188,7 +188,8 @@ def test_many_arrays_at_once(penalty: L1, dtype: torch.dtype) -> None:
     shapes = [(0,), (), (3, 4), (12,), (2, 0), (lists.ADDED + 1,), *[(2, lists.ADDED // 5)] * 5, (12,)]
     xs = [large(math.prod(shape), dtype).detach().reshape(shape) for shape in shapes]
     slopes = [torch.ones_like(x) for x in xs]
-    found = lists.add_elastic_gradients(slopes, xs, *coefficients(penalty), 0.5)
+    places_of = list(lists.lists_of(xs, lists.ADDED))
+    found = lists.add_elastic_gradients(slopes, xs, places_of, *coefficients(penalty), 0.5)
     values = {place: value for places, part in found for place, value in zip(places, part.view(-1), strict=True)}
     assert sorted(values) == list(range(len(xs)))
     wide = torch.float64 if dtype == torch.float64 else torch.float32

@@ -83,3 +83,23 @@ def test_a_long_array_in_another_memory_order_is_taken_by_autograd() -> None:
     add_penalty_gradients(optimizer, Regularizer(L1(0.1).on(params("weight"))), model)
     optimizer.step()
     torch.testing.assert_close(model.weight.grad, 0.1 * model.weight.detach().sign(), rtol=1e-14, atol=0)
+
+
+def test_parameters_whose_data_is_exchanged_between_steps() -> None:
+    """What is kept from one step to the next follows their shapes and types: rows of one array, then of others."""
+    torch.manual_seed(0)
+    model = nn.ParameterList([torch.randn(4, 3) for _ in range(5)])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    handle = add_penalty_gradients(optimizer, Regularizer(ElasticNet(0.1, 0.2).on(params("**"), name="net")), model)
+    same, mixed, other = [(4, 3)] * 5, [(4, 3), (2, 6), (4, 3), (), (2, 6)], [(2, 6), (2, 6), (), (), (2, 6)]
+    for shapes, dtype in ((same, torch.float32), (mixed, torch.float32), (other, torch.float32), (same, torch.float64)):
+        for weight, shape in zip(model, shapes, strict=True):
+            weight.grad, weight.data = None, torch.randn(shape, dtype=dtype)
+        optimizer.step()
+        for weight in model:
+            w = weight.detach()
+            torch.testing.assert_close(weight.grad, 0.1 * w.sign() + 0.4 * w)
+        due = sum(0.1 * w.double().abs().sum() + 0.2 * w.double().square().sum() for w in map(torch.detach, model))
+        assert handle.penalty is not None and handle.penalties is not None
+        torch.testing.assert_close(handle.penalty.double(), due, rtol=1e-6, atol=0)
+        assert list(handle.penalties.layers["net"]) == [str(number) for number in range(5)]
