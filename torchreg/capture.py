@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from ._spec.terms import Term, missing_mask
 from .hooks import Site
 from .lost import UNREAD_PASSES, check_mapped, check_whole, in_backward, lost_gradient, shed, unread, vmaps
 from .outputs import main, pick
+from .penalties.elementwise import unscaled
 from .result import Found, Penalties, Values, apart, assemble, bind, factor, total
 from .saved import Watch, protect, saving
 from .stored import check_padded, whole
@@ -53,6 +55,7 @@ class Tape:
         self._values = values or Values()
         self._always = always
         self._parameters = _parameters(terms, model)
+        self._heard = [_unscaled(term) for term in terms]
         sites = hooks.sites(terms, model)
         self._sites = [site for _, found in sites for site in found]
         self.recording = self._had_gradients = False
@@ -119,7 +122,7 @@ class Tape:
         if self._had_gradients and not torch.is_grad_enabled():
             raise RuntimeError(lost_gradient(site.name))
         check_mapped(site.name, self._vmaps)
-        target, term = site.target, self._terms[site.term]
+        target, (_, term) = site.target, self._heard[site.term]
         if type(value) is Tensor and target.index is None and value.is_floating_point() and not value.is_nested:
             x, layout = value, site.owner.output_layout(module, value.ndim)  # nothing to choose: what most modules give
         else:
@@ -161,7 +164,7 @@ class Tape:
             measure.parameters(term, term.target, entries) if isinstance(term.target, ParamsTarget) else apart(scalars)
             for term, entries, scalars in zip(self._terms, self._parameters, heard, strict=True)
         ]
-        factors = [factor(term, self._values) for term in self._terms]
+        factors = [_product(factor(term, self._values), number) for term, (number, _) in zip(self._terms, self._heard)]
         self._clear()
         return found, factors
 
@@ -219,6 +222,16 @@ def _chosen(site: Site, module: nn.Module, value: Any) -> tuple[Tensor, Layout |
     if target.layout is None:
         check_padded(site.name, target.of, value, x)
     return x, site.owner.output_layout(module, x.ndim) if known else None
+
+
+def _unscaled(term: Term) -> tuple[float, Term]:
+    """A number for the read to multiply by, and the term that a pass measures."""
+    number, penalty = unscaled(term.penalty) if isinstance(term.target, ActivationsTarget) else (1.0, term.penalty)
+    return number, replace(term, penalty=penalty)
+
+
+def _product(factor: Any, number: float) -> Any:
+    return factor if number == 1 else number if factor is None else factor * number
 
 
 def _parameters(terms: tuple[Term, ...], model: nn.Module) -> list[dict[str, walk.ParameterEntry]]:

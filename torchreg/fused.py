@@ -97,7 +97,10 @@ def is_batched(gradient: Tensor) -> bool:
 
 def scales(l1: float | None, l2: float | None) -> tuple[float | None, float | None]:
     """What a value and a slope are still to be multiplied by, at the end and once; None where it is 1."""
-    return (l1, l1) if l2 is None else (l2, 2 * l2) if l1 is None else (None, None)
+    if l1 is not None and l2 is not None:
+        return None, None
+    value, slope = (l1, l1) if l2 is None else (l2, 2 * l2)
+    return None if value == 1 else value, None if slope == 1 else slope
 
 
 def summed(wide: Tensor, out: Tensor | None, l1: float | None, l2: float | None, dim: int | None = None) -> Tensor:

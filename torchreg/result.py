@@ -83,24 +83,25 @@ def assemble(terms: tuple[Term, ...], found: list[Found], factors: list[Any]) ->
     layers: dict[str, dict[str, Tensor]] = {}
     sums: dict[str, Tensor] = {}
     for term, one, by in zip(terms, found, factors, strict=True):
-        name, scaled = term.name or "", _scaled(one, by)
+        name = term.name or ""
+        scaled = [(places, _scaled(values, by)) for places, values in one.parts]
         at = dict(pair for places, values in scaled for pair in zip(places, _apiece(values), strict=True))
         layers[name] = {path: at[place] for place, path in enumerate(one.paths)}
-        sums[name] = _sum(scaled)
+        sums[name] = _sum(one, by)
     return Penalties(summed(list(sums.values())), sums, layers)
 
 
 def total(found: list[Found], factors: list[Any]) -> Tensor:
     """The sum of all terms alone: taking the parts of many layers apart takes longer than adding them."""
-    return summed([_sum(_scaled(one, by)) for one, by in zip(found, factors, strict=True)])
+    return summed([_sum(one, by) for one, by in zip(found, factors, strict=True)])
 
 
-def _scaled(found: Found, by: Any) -> list[tuple[list[int], Tensor]]:
-    return found.parts if by is None else [(places, values * by) for places, values in found.parts]
+def _scaled(values: Tensor, by: Any) -> Tensor:
+    return values if by is None else values * by
 
 
-def _sum(parts: list[tuple[list[int], Tensor]]) -> Tensor:
-    return summed([values.sum() if values.ndim else values for _, values in parts])
+def _sum(found: Found, by: Any) -> Tensor:
+    return _scaled(summed([values.sum() if values.ndim else values for _, values in found.parts]), by)
 
 
 def _apiece(values: Tensor) -> tuple[Tensor, ...]:

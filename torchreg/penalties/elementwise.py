@@ -154,6 +154,16 @@ def elastic_coefficients(penalty: Penalty) -> tuple[float | None, float | None] 
     return first, second
 
 
+def unscaled(penalty: Penalty) -> tuple[float, Penalty]:
+    """A number and a penalty that together are this one: of an L1 or an L2 its coefficient and the bare sum, so that
+    the sums of many arrays are multiplied once.
+    """
+    number, part = penalty.parts()[0]
+    if type(part) in (L1, L2) and len(penalty.parts()) == 1:
+        return number * getattr(part, part.coefficients[0]), type(part)(1.0)
+    return 1.0, penalty
+
+
 @dataclass(frozen=True)
 class PseudoHuber(Elementwise):
     r"""A smooth L1: half a square near zero, a multiple of the absolute value far from it.
