@@ -21,6 +21,7 @@ STRENGTH = 1e-6
 HIDDEN = 4
 
 PLAIN, HAND, ACCURATE = "unpenalised", "by hand: OutputHook, torch.norm(out, 1)", "by hand: OutputHook, abs().sum()"
+EMPTY, BARE = "floor: a hook that does nothing", "floor: a hook with abs().sum(), no gradient"
 ATTACH, APPLY = "reg.attach, tape.penalty()", "reg.apply"
 REG = Regularizer(L1(STRENGTH).on(activations(type="ReLU", per="batch"), name="sparsity"))
 
@@ -105,6 +106,28 @@ def applied(model: nn.Module) -> Any:
         return output, penalties.total
 
     return forward
+
+
+def hooked(model: nn.Module, see: Callable[[Tensor], object]) -> Any:
+    """The forward pass of a model whose ReLUs have a hook that adds nothing to the loss: what is under any penalty."""
+
+    def hook(module: nn.Module, args: Any, output: Tensor) -> None:
+        see(output)
+
+    for module in model.modules():
+        if isinstance(module, nn.ReLU):
+            module.register_forward_hook(hook)
+    return lambda x: (model(x), None)
+
+
+def floors(first: Step) -> dict[str, Step]:
+    """What no penalty of a hook can be faster than: the hook itself, and the value of L1 without its gradient."""
+    ways: dict[str, Callable[[Tensor], object]] = {EMPTY: lambda x: None, BARE: lambda x: abs_sum(x.detach())}
+    steps = {}
+    for name, see in ways.items():
+        model = mlp(first.x.shape[1]).to(first.x.device)
+        steps[name] = Step(model, hooked(model, see), first.x, first.y)
+    return steps
 
 
 def eager(batch: int, width: int, device: str) -> dict[str, Step]:

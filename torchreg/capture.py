@@ -164,7 +164,7 @@ class Tape:
             measure.parameters(term, term.target, entries) if isinstance(term.target, ParamsTarget) else apart(scalars)
             for term, entries, scalars in zip(self._terms, self._parameters, heard, strict=True)
         ]
-        factors = [_product(factor(term, self._values), number) for term, (number, _) in zip(self._terms, self._heard)]
+        factors = [_product(factor(term, self._values), number) for number, term in self._heard]
         self._clear()
         return found, factors
 

@@ -100,6 +100,7 @@ def test_parameters_whose_data_is_exchanged_between_steps() -> None:
             w = weight.detach()
             torch.testing.assert_close(weight.grad, 0.1 * w.sign() + 0.4 * w)
         due = sum(0.1 * w.double().abs().sum() + 0.2 * w.double().square().sum() for w in map(torch.detach, model))
-        assert handle.penalty is not None and handle.penalties is not None
+        assert handle.penalty is not None
+        assert handle.penalties is not None
         torch.testing.assert_close(handle.penalty.double(), due, rtol=1e-6, atol=0)
         assert list(handle.penalties.layers["net"]) == [str(number) for number in range(5)]
