@@ -64,7 +64,7 @@ def run(settings: Settings) -> list[Section]:
         ],
         notes=[
             "Over 100 % of the bandwidth of memory: the arrays are in the caches.",
-            "The cost has a step where arrays leave the caches, and where the system hands out the memory of the gradient "
+            "The cost has a step where arrays leave the caches, and where the system hands out the memory of a gradient "
             "anew at each call; every column has it.",
         ],
     )
