@@ -64,8 +64,8 @@ def run(settings: Settings) -> list[Section]:
         ],
         notes=[
             "Over 100 % of the bandwidth of memory: the arrays are in the caches.",
-            "The cost has a step where arrays leave the caches, and where the system hands out the memory of a gradient "
-            "anew at each call; every column has it.",
+            "The cost has a step where arrays leave the caches, and where the system has to hand out the memory of a "
+            "gradient anew at each call; every column has it.",
         ],
     )
     for name in OURS:
