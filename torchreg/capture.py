@@ -25,7 +25,7 @@ from .lost import UNREAD_PASSES, check_mapped, check_whole, in_backward, lost_gr
 from .outputs import main, pick
 from .penalties.elementwise import unscaled
 from .result import Found, Penalties, Values, apart, assemble, bind, factor, total
-from .saved import Watch, protect, saving
+from .saved import Watch
 from .stored import check_padded, whole
 
 
@@ -121,15 +121,17 @@ class Tape:
     def record(self, site: Site, module: nn.Module, value: Any) -> None:
         if self._had_gradients and not torch.is_grad_enabled():
             raise RuntimeError(lost_gradient(site.name))
-        check_mapped(site.name, self._vmaps)
+        if vmaps() != self._vmaps:
+            check_mapped(site.name)
         target, (_, term) = site.target, self._heard[site.term]
         if type(value) is Tensor and target.index is None and value.is_floating_point() and not value.is_nested:
             x, layout = value, site.owner.output_layout(module, value.ndim)  # nothing to choose: what most modules give
         else:
             x, layout = _chosen(site, module, value)
-        with saving(site.name, module, target.of):
-            x = protect(x, module, target.of, self._watches)
-            scalar = measure.activation(term, target, site.name, x, layout, self._mask(term, target))
+        mask = None if target.mask is None else self._mask(term, target.mask)
+        with site.saved.saving():
+            x = site.saved.protect(x, self._watches)
+            scalar = measure.activation(term, target, site.name, x, layout, mask)
             earlier = self._pending.get(site.key)
             self._pending[site.key] = scalar if earlier is None else earlier + scalar
 
@@ -168,12 +170,10 @@ class Tape:
         self._clear()
         return found, factors
 
-    def _mask(self, term: Term, target: ActivationsTarget) -> Any:
-        if target.mask is None:
-            return None
-        if target.mask not in self._values.masks:
-            raise ValueError(missing_mask(term, target.mask))
-        return self._values.masks[target.mask]
+    def _mask(self, term: Term, name: str) -> Any:
+        if name not in self._values.masks:
+            raise ValueError(missing_mask(term, name))
+        return self._values.masks[name]
 
     def _settle(self) -> None:
         if self._watches:

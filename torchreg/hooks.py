@@ -15,6 +15,7 @@ from ._spec.select import Candidate, select_modules
 from ._spec.targets import ActivationsTarget
 from ._spec.terms import Term
 from .owners import Owner, owner_of
+from .saved import Saved
 
 if TYPE_CHECKING:
     from .capture import Tape
@@ -32,6 +33,7 @@ class Site:
     name: str
     target: ActivationsTarget
     owner: Owner
+    saved: Saved
 
 
 class Hook:
@@ -94,8 +96,9 @@ def sites(terms: tuple[Term, ...], model: nn.Module) -> list[tuple[nn.Module, li
     for number, term in enumerate(terms):
         if isinstance(term.target, ActivationsTarget):
             for i, name in _chosen(term.target, candidates):
-                owner = owner_of(type(entries[i].module))
-                found.setdefault(i, []).append(Site(key, number, name, term.target, owner))
+                module, target = entries[i].module, term.target
+                saved = Saved(name, module, target.of)
+                found.setdefault(i, []).append(Site(key, number, name, target, owner_of(type(module)), saved))
                 key += 1
     return [(entries[i].module, of_module) for i, of_module in found.items()]
 

@@ -90,7 +90,7 @@ def activation(term: Term, target: ActivationsTarget, name: str, x: Any, layout:
 def _canonical(where: str, stated: Layout | None, known: Layout | None, x: Tensor) -> tuple[Axes, list[Tensor]]:
     """The canonical axes of an array and its pieces; ``known`` is the layout of a table, where none is stated."""
     layout, shape = stated or known or (), (1,) * x.ndim
-    if any("*" in name for name in layout):
+    if "*" in "".join(layout):
         axes, how = _way(where, stated, known, tuple(x.shape))
     elif torch.compiler.is_compiling():
         axes, how = _way(where, stated, known, shape)

@@ -32,47 +32,57 @@ _WRITTEN: WeakKeyDictionary[nn.Module, dict[str, bool]] = WeakKeyDictionary()
 class Watch:
     """A captured tensor of a module not heard before, and the version it had."""
 
-    module: nn.Module
-    of: str
+    of: Saved
     tensor: Tensor
     version: int
 
     def settle(self) -> None:
         """Notes whether the tensor was written over; a module that ever did so keeps the mark."""
-        written = self.tensor._version != self.version
-        known = _WRITTEN.setdefault(self.module, {})
-        known[self.of] = known.get(self.of, False) or written
+        self.of.note(self.tensor._version != self.version)
 
 
-def protect(x: Tensor, module: nn.Module, of: str, watches: list[Watch]) -> Tensor:
-    """``x``, or a copy of it where ``x`` is, or may be, written over before backward."""
-    if not (torch.is_grad_enabled() and x.requires_grad):
-        return x
-    if torch.compiler.is_compiling():
-        return x.clone()
-    written = _WRITTEN.get(module, {}).get(of)
-    if written is None:
-        watches.append(Watch(module, of, x, x._version))
-    return x if written is False else x.clone()
+class Saved:
+    """What is known of an output (or input) of a module, and the hooks under which its penalty saves it."""
 
+    def __init__(self, name: str, module: nn.Module, of: str) -> None:
+        self._name, self._of = name, of
+        self._written = _WRITTEN.setdefault(module, {})
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(_pack, self._unpack)
 
-def saving(name: str, module: nn.Module, of: str) -> AbstractContextManager[Any]:
-    """Keeps what is saved inside out of the hands of activation checkpointing, which would otherwise find the
-    recomputation, in which no penalty is computed, different. Compiled code and ``torch.func`` have no such hands.
-    """
-    if torch.compiler.is_compiling() or not _enabled():
-        return nullcontext()
+    def protect(self, x: Tensor, watches: list[Watch]) -> Tensor:
+        """``x``, or a copy of it where ``x`` is, or may be, written over before backward."""
+        if not (torch.is_grad_enabled() and x.requires_grad):
+            return x
+        if torch.compiler.is_compiling():
+            return x.clone()
+        written = self._written.get(self._of)
+        if written is None:
+            watches.append(Watch(self, x, x._version))
+        return x if written is False else x.clone()
 
-    def unpack(packed: tuple[Tensor, int]) -> Tensor:
+    def saving(self) -> AbstractContextManager[Any]:
+        """Keeps what is saved inside out of the hands of activation checkpointing, which would otherwise find the
+        recomputation, in which no penalty is computed, different. Compiled code and ``torch.func`` have no such hands.
+        """
+        if torch.compiler.is_compiling() or not _enabled():
+            return nullcontext()
+        modes = _get_current_dispatch_mode_stack()
+        return _unseen(self._hooks) if any(map(_is_caching, modes)) else self._hooks
+
+    def note(self, written: bool) -> None:
+        """Remembers, for all tapes, whether it was written over; once is enough."""
+        self._written[self._of] = self._written.get(self._of, False) or written
+
+    def _unpack(self, packed: tuple[Tensor, int]) -> Tensor:
         x, version = packed
         if x._version != version:
-            _WRITTEN.setdefault(module, {})[of] = True
-            raise RuntimeError(_overwritten(name, of))
+            self.note(True)
+            raise RuntimeError(_overwritten(self._name, self._of))
         return x
 
-    hooks = torch.autograd.graph.saved_tensors_hooks(_pack, unpack)
-    modes = _get_current_dispatch_mode_stack()
-    return _unseen(hooks) if any(isinstance(mode, _CachingTorchDispatchMode) for mode in modes) else hooks
+
+def _is_caching(mode: Any) -> bool:
+    return isinstance(mode, _CachingTorchDispatchMode)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -158,9 +158,9 @@ def unscaled(penalty: Penalty) -> tuple[float, Penalty]:
     """A number and a penalty that together are this one: of an L1 or an L2 its coefficient and the bare sum, so that
     the sums of many arrays are multiplied once.
     """
-    number, part = penalty.parts()[0]
-    if type(part) in (L1, L2) and len(penalty.parts()) == 1:
-        return number * getattr(part, part.coefficients[0]), type(part)(1.0)
+    (number, part), *others = penalty.parts()
+    if (type(part) is L1 or type(part) is L2) and not others:
+        return number * part.strength, replace(part, strength=1.0)
     return 1.0, penalty
 
 
