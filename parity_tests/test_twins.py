@@ -16,7 +16,7 @@ from parity_tests.backends import package
 # Only capture may differ: PyTorch attaches hooks to a model, Flax has two kinds of model with a room of its own each.
 TORCH_NAMES = {"Penalize", "PenaltyGradients", "Tap", "Tape"}
 JAX_NAMES = {"PenaltyGradientsState", "linen", "nnx"}
-TORCH_FILES = {"fused.py", "hooks.py", "lists.py", "lost.py", "saved.py", "stored.py"}
+TORCH_FILES = {"closed.py", "fused.py", "hooks.py", "lists.py", "lost.py", "saved.py", "stored.py"}
 JAX_FILES = {
     "evaluate.py",
     "linen.py",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,13 +17,12 @@ from . import hooks, measure, walk
 from ._spec.errors import sentence
 from ._spec.layout import Layout
 from ._spec.select import select_params
-from ._spec.targets import ActivationsTarget, ParamsTarget
+from ._spec.targets import ParamsTarget
 from ._spec.terms import Term, missing_mask
 from .hooks import Site
 from .lost import UNREAD_PASSES, check_mapped, check_whole, in_backward, lost_gradient, shed, unread, vmaps
 from .outputs import main, pick
-from .penalties.elementwise import unscaled
-from .result import Found, Penalties, Values, apart, assemble, bind, factor, total
+from .result import Found, Penalties, Values, apart, assemble, bind, factor, times, total
 from .saved import Watch
 from .stored import check_padded, whole
 
@@ -55,7 +53,7 @@ class Tape:
         self._values = values or Values()
         self._always = always
         self._parameters = _parameters(terms, model)
-        self._heard = [_unscaled(term) for term in terms]
+        self._heard = [measure.heard(term) for term in terms]
         sites = hooks.sites(terms, model)
         self._sites = [site for _, found in sites for site in found]
         self.recording = self._had_gradients = False
@@ -123,15 +121,15 @@ class Tape:
             raise RuntimeError(lost_gradient(site.name))
         if vmaps() != self._vmaps:
             check_mapped(site.name)
-        target, (_, term) = site.target, self._heard[site.term]
+        target = site.target
         if type(value) is Tensor and target.index is None and value.is_floating_point() and not value.is_nested:
             x, layout = value, site.owner.output_layout(module, value.ndim)  # nothing to choose: what most modules give
         else:
             x, layout = _chosen(site, module, value)
-        mask = None if target.mask is None else self._mask(term, target.mask)
+        mask = None if target.mask is None else self._mask(self._terms[site.term], target.mask)
         with site.saved.saving():
             x = site.saved.protect(x, self._watches)
-            scalar = measure.activation(term, target, site.name, x, layout, mask)
+            scalar = measure.activation(self._heard[site.term], target, site.name, x, layout, mask)
             earlier = self._pending.get(site.key)
             self._pending[site.key] = scalar if earlier is None else earlier + scalar
 
@@ -166,7 +164,8 @@ class Tape:
             measure.parameters(term, term.target, entries) if isinstance(term.target, ParamsTarget) else apart(scalars)
             for term, entries, scalars in zip(self._terms, self._parameters, heard, strict=True)
         ]
-        factors = [_product(factor(term, self._values), number) for number, term in self._heard]
+        numbers = [one.number for one in self._heard]
+        factors = [times(factor(t, self._values), number) for t, number in zip(self._terms, numbers, strict=True)]
         self._clear()
         return found, factors
 
@@ -222,16 +221,6 @@ def _chosen(site: Site, module: nn.Module, value: Any) -> tuple[Tensor, Layout |
     if target.layout is None:
         check_padded(site.name, target.of, value, x)
     return x, site.owner.output_layout(module, x.ndim) if known else None
-
-
-def _unscaled(term: Term) -> tuple[float, Term]:
-    """A number for the read to multiply by, and the term that a pass measures."""
-    number, penalty = unscaled(term.penalty) if isinstance(term.target, ActivationsTarget) else (1.0, term.penalty)
-    return number, replace(term, penalty=penalty)
-
-
-def _product(factor: Any, number: float) -> Any:
-    return factor if number == 1 else number if factor is None else factor * number
 
 
 def _parameters(terms: tuple[Term, ...], model: nn.Module) -> list[dict[str, walk.ParameterEntry]]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache, reduce
 from operator import add
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,8 +27,9 @@ from ._spec.layout import (
 )
 from ._spec.targets import ActivationsTarget, ParamsTarget
 from ._spec.terms import Term
+from .fused import elastic
 from .lists import elastics
-from .penalties.elementwise import elastic_coefficients
+from .penalties.elementwise import elastic_coefficients, unscaled
 from .penalty import Penalty, evaluate
 from .result import Found, apart
 from .walk import ParameterEntry
@@ -69,22 +70,48 @@ def _joint(term: Term, arrays: list[Tensor]) -> Tensor:
     return evaluate(term.penalty, vector, ("joint",), None)
 
 
-def activation(term: Term, target: ActivationsTarget, name: str, x: Any, layout: Layout | None, mask: Any) -> Tensor:
+class Heard(NamedTuple):
+    """A term as a pass measures it on activations.
+
+    Attributes:
+        number: what is left for the read to multiply by.
+        penalty: of which the rest is measured.
+        sums: (l1, l2) where that is l1 Σ|x| + l2 Σx², whatever the axes.
+    """
+
+    number: float
+    penalty: Penalty
+    sums: tuple[float | None, float | None] | None
+
+
+def heard(term: Term) -> Heard:
+    """What a pass measures of a term; parameters are measured whole, when they are read."""
+    number, penalty = unscaled(term.penalty) if isinstance(term.target, ActivationsTarget) else (1.0, term.penalty)
+    return Heard(number, penalty, elastic_coefficients(penalty))
+
+
+def activation(of: Heard, target: ActivationsTarget, name: str, x: Any, layout: Layout | None, mask: Any) -> Tensor:
     """The penalty of one activation of one call, its additive parts divided by what ``per`` says."""
     check_floating("activations", repr(name), x)
-    axes, (x,) = _canonical("activations", target.layout, layout, x)
-    full = _checked(name, mask, x, axes)
+    axes, (moved,) = _canonical("activations", target.layout, layout, x)
+    if of.sums is not None and mask is None and not torch._C._is_any_autocast_enabled():
+        size = _size(target.per or "example", of.penalty, axes, tuple(moved.shape), None)
+        return _each(elastic(x, *of.sums), size)  # as it lies in memory
+    x, full = moved, _checked(name, mask, moved, axes)
     values = []
-    for number, part in term.penalty.parts():
+    for number, part in of.penalty.parts():
         value = evaluate(part, x, axes, None) if mask is None else part(x, axes=axes, where=mask)
         if part.additive(axes):
-            size = _size(target.per or "example", part, axes, tuple(x.shape), full)
-            value = value if isinstance(size, int) and size == 1 else value / size
+            value = _each(value, _size(target.per or "example", part, axes, tuple(x.shape), full))
         elif target.per is not None:
             kind = type(part).__name__
             raise ValueError(sentence("activations", "per", f"None, because {kind} is not additive", target.per))
         values.append(value if number == 1.0 else number * value)
     return reduce(add, values)
+
+
+def _each(value: Tensor, size: Tensor | int) -> Tensor:
+    return value if isinstance(size, int) and size == 1 else value / size
 
 
 def _canonical(where: str, stated: Layout | None, known: Layout | None, x: Tensor) -> tuple[Axes, list[Tensor]]:

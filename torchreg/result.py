@@ -120,6 +120,11 @@ def factor(term: Term, values: Values) -> Any:
     return scheduled if weight is None else scheduled * weight
 
 
+def times(factor: Any, number: float) -> Any:
+    """A factor, or None for none, times a number."""
+    return factor if number == 1 else number if factor is None else factor * number
+
+
 def summed(values: list[Tensor]) -> Tensor:
     """The sum, on the accelerator where one of them is there; of nothing (all of it skipped), 0."""
     if not values:
