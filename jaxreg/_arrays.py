@@ -143,14 +143,18 @@ def matrix(x: Array, out: int) -> Array:
 def gram(rows: Array) -> Array:
     """All products of rows, in the full precision of the dtype on every device. Those of long ones are summed block by
     block: on a CPU a matrix product may be one running sum, in which the smallest of many squares are rounded away.
+
+    A block has elements from all over a row, so that a batch that is split over devices stays where it is; for that the
+    length of a block is to be a multiple of many.
     """
     count, length = rows.shape
-    size = max(BLOCK, count)
-    if length <= size:
+    least = -(-length // max(BLOCK, count))
+    if least <= 1:
         return _products(rows)
-    whole = length - length % size
-    blocks = rows[:, :whole].reshape(count, -1, size).swapaxes(0, 1)
-    return _products(blocks).sum(0) + _products(rows[:, whole:])
+    number = min(range(least, 2 * least + 1), key=lambda n: (length % n > 0, -(length // n & -(length // n))))
+    whole = length - length % number
+    products = _products(rows[:, :whole].reshape(count, -1, number).transpose(2, 0, 1)).sum(0)
+    return products if whole == length else products + _products(rows[:, whole:])
 
 
 def _products(rows: Array) -> Array:

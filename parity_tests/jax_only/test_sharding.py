@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def errors() -> dict[str, float]:
-    """The relative error of every case, from a process that has eight devices."""
+def found() -> dict[str, float]:
+    """What every case gives, from a process that has eight devices."""
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
@@ -37,7 +37,14 @@ def errors() -> dict[str, float]:
     [*(("linen", per) for per in ("batch", "example", "position", "element")), ("nnx", "example")],
 )
 @pytest.mark.parametrize("how", ["gradient of shard_map", "gradient in shard_map", "NamedSharding"])
-def test_eight_devices_equal_one(errors: dict[str, float], world: str, per: str, how: str) -> None:
+def test_eight_devices_equal_one(found: dict[str, float], world: str, per: str, how: str) -> None:
     """Loss and gradients within 1e-12, with and without masks that keep a different share of every shard."""
     for masked in ("", " masked"):
-        assert errors[f"{world} {per}{masked} {how}"] <= 1e-12
+        assert found[f"{world} {per}{masked} {how}"] <= 1e-12
+
+
+def test_products_of_long_rows_leave_a_batch_where_it_is(found: dict[str, float]) -> None:
+    """Sums are exchanged between devices, the batch is not."""
+    moves = {name: number for name, number in found.items() if name.startswith("moves")}
+    assert len(moves) == 3
+    assert not any(moves.values()), moves
