@@ -162,8 +162,15 @@ class LoadBalance(Logits):
 
 
 def _chosen(x: Array, feature: int, top_k: int) -> Array:
-    """1 at the largest logits of each vector, 0 elsewhere; ``lax.top_k`` takes the lowest index of a tie."""
-    x = jnp.moveaxis(lax.stop_gradient(x), feature, -1)
-    x = jnp.where(x == 0, 0.0, x)  # the two zeros are a tie
-    largest = lax.top_k(x, top_k)[1]
-    return jnp.moveaxis(jax.nn.one_hot(largest, x.shape[-1], dtype=x.dtype).sum(axis=-2), -1, feature)
+    """1 at the largest logits of each vector, 0 elsewhere; of a tie the lowest index is taken, and NaN is the largest.
+
+    One maximum after another: for the few that are chosen it is sooner had than ``lax.top_k``, for which XLA would also
+    gather a batch that is split over devices.
+    """
+    x, places = lax.stop_gradient(x), lax.broadcasted_iota(jnp.int32, x.shape, feature)
+    chosen = jnp.zeros(x.shape, bool)
+    for _ in range(top_k):
+        best = jnp.max(jnp.where(chosen, -jnp.inf, x), axis=feature, keepdims=True)
+        at = ~chosen & ((x == best) | (jnp.isnan(x) & jnp.isnan(best)))
+        chosen |= places == jnp.min(jnp.where(at, places, x.shape[feature]), axis=feature, keepdims=True)
+    return chosen.astype(x.dtype)

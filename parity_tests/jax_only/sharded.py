@@ -86,16 +86,17 @@ def cases(mesh: Any, x: Any, mask: Any) -> Iterator[tuple[str, float]]:
 
 
 def moves(mesh: Any) -> Iterator[tuple[str, float]]:
-    """How many operations of a step move the batch from device to device, for batches that are summed in blocks: of an
-    odd number, of a length that 8,192 does not divide, and of tokens.
+    """How many operations of a step move the batch from device to device: where it is summed in blocks, of an odd
+    number, of a length that 8,192 does not divide, and of tokens; and where the largest of each vector are chosen.
     """
-    penalty = jaxreg.Decorrelation(1.0)
-    for shape in ((3 * 8192, 8), (20_000, 8), (16, 577, 8)):
+    sums, chosen = jaxreg.Decorrelation(1.0), jaxreg.LoadBalance(1.0, top_k=2)
+    for penalty, shape in ((sums, (3 * 8192, 8)), (sums, (20_000, 8)), (sums, (16, 577, 8)), (chosen, (16, 3, 8))):
         axes = ("sample", *("p0",)[: len(shape) - 2], "feature")
         x = jax.device_put(jnp.ones(shape, jnp.float32), NamedSharding(mesh, P(AXIS)))
         step = jax.jit(jax.value_and_grad(partial(penalty, axes=axes)))
         text = str(step.lower(x).compile().as_text())
-        yield f"moves {shape}", len(re.findall(r" (?:all-gather|all-to-all|collective-permute)(?:-start)?\(", text))
+        number = len(re.findall(r" (?:all-gather|all-to-all|collective-permute)(?:-start)?\(", text))
+        yield f"moves {type(penalty).__name__} {shape}", number
 
 
 def main() -> None:
