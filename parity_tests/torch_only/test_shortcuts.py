@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from parity_tests.torch_only.common import X, equal, gradients, l1
-from torchreg import L1, Regularizer, activations, measure, params
+from torchreg import L1, L2, ElasticNet, Penalty, PseudoHuber, Regularizer, activations, measure, params
 from torchreg._arrays import pieces
 from torchreg._spec.layout import fitting, move, stacked
 from torchreg.result import FEW, summed
@@ -99,3 +99,35 @@ def test_a_mean_over_one_piece_is_the_penalty() -> None:
     single = nn.Linear(2, 3, dtype=torch.float64)
     got = Regularizer(L1(1.0).on(params("weight", combine="mean"))).attach(single).penalty()
     equal(got, l1(single.weight))
+
+
+PENALTIES = [
+    L1(0.3),
+    L2(0.7),
+    L1(0.0),
+    0.5 * L1(0.3),
+    ElasticNet(0.3, 0.7),
+    L1(0.3) + L2(0.7),
+    2.0 * (L1(0.3) + ElasticNet(0.1, 0.2)),
+    L1(0.3) + PseudoHuber(0.7),
+]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("per", "size"), [("batch", 1), ("example", 4), ("position", 4 * 5 * 6), ("element", 720)])
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+def test_coefficients_are_multiplied_once(penalty: Penalty, per: Any, size: int, masked: bool) -> None:
+    """In total, terms and layers, by schedule and weight too, whether or not the sum is taken apart from them; the
+    output of a convolution is measured as it lies in memory, and its axes still count.
+    """
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 6, 3, padding=1, dtype=torch.float64), nn.Tanh())
+    x = torch.randn(4, 2, 5, 6, dtype=torch.float64)
+    target = activations("0", per=per, mask="m" if masked else None)
+    reg = Regularizer(penalty.on(target, name="one", schedule=lambda step: 0.5 * step))
+    bound = reg.at(step=3, weights={"one": 4.0}, masks={"m": torch.ones(4)} if masked else None)
+    for part in (lambda p: p.total, lambda p: p.terms["one"], lambda p: p.layers["one"]["0"]):
+        output, penalties = bound.apply(model, x)
+        due = 6.0 / size * penalty(model[0](x).movedim(1, -1), axes=("sample", "p0", "p1", "feature"))
+        equal(part(penalties), due)
+        equal(gradients(model, output.sum() + part(penalties)), gradients(model, model(x).sum() + due))
