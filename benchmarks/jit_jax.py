@@ -55,7 +55,7 @@ def _compile_rounds(found: dict[str, Program], settings: Settings) -> list[Timin
     """Each candidate traced, lowered and compiled anew in every round, in changing order."""
     seconds: dict[str, list[float]] = {name: [] for name in found}
     order = list(found)
-    for number in range(2 if settings.quick else 8):
+    for number in range(2 if settings.quick else 1 + settings.rounds):
         settings.shuffle.shuffle(order)
         for name in order:
             jax.clear_caches()
