@@ -107,13 +107,14 @@ def rounds(candidates: Mapping[str, Call], settings: Settings, least_bytes: int 
     for _ in range(times):
         settings.shuffle.shuffle(order)
         for name in order:
-            with _no_collection():
+            with no_collection():
                 seconds[name].append(clock.block(candidates[name], number))
     return [Timing(name, found, least_bytes) for name, found in seconds.items()]
 
 
 @contextmanager
-def _no_collection() -> Any:
+def no_collection() -> Any:
+    """Collects no garbage inside; the youngest is collected before."""
     gc.collect(0)
     gc.disable()
     try:
