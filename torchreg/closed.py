@@ -33,13 +33,10 @@ class ClosedForm:
         parameters = [entry.stored() for entry in self._entries]
         if not all(map(held.__contains__, map(id, parameters))):
             return False
-        gradients, dtypes = _gradients(parameters), list(map(_dtype, parameters))
-        owners = parameters
-        if len(gradients) < len(parameters):
-            owners = [parameter for parameter in parameters if parameter.grad is not None]
-        alike = list(map(_dtype, gradients)) == (dtypes if owners is parameters else list(map(_dtype, owners)))
+        found, dtypes = list(map(_gradient, parameters)), list(map(_dtype, parameters))
+        alike = all(gradient is None or gradient.dtype == dtype for gradient, dtype in zip(found, dtypes, strict=True))
         floating = all(dtype.is_floating_point for dtype in set(dtypes))
-        arrays = [*parameters, *gradients]
+        arrays = [*parameters, *(gradient for gradient in found if gradient is not None)]
         plain = are_plain(arrays)
         if not (alike and floating and (plain or are_addable(arrays))):
             return False

@@ -10,7 +10,9 @@ from torch import nn
 
 from parity_tests.torch_only.test_optim import assert_gradients, idle, loss_way, network, task
 from torchreg import L1, ElasticNet, Regularizer, add_penalty_gradients, params
+from torchreg.closed import ClosedForm
 from torchreg.lists import are_addable
+from torchreg.walk import parameters
 
 
 def test_a_parametrised_weight_gets_its_gradient_through_the_parametrisation() -> None:
@@ -104,3 +106,34 @@ def test_parameters_whose_data_is_exchanged_between_steps() -> None:
         assert handle.penalties is not None
         torch.testing.assert_close(handle.penalty.double(), due, rtol=1e-6, atol=0)
         assert list(handle.penalties.layers["net"]) == [str(number) for number in range(5)]
+
+
+def in_half(parameters: list[nn.Parameter]) -> None:
+    """A gradient may have a type of its own where it is allowed one."""
+    parameters[1].grad = None
+    parameters[1].grad_dtype = torch.float16
+    parameters[1].grad = torch.ones(4, 3, dtype=torch.float16)
+
+
+@pytest.mark.parametrize(
+    ("change", "ready"),
+    [
+        (lambda ps: None, True),
+        (lambda ps: setattr(ps[1], "grad", None), True),
+        (lambda ps: [setattr(p, "grad", None) for p in ps], True),
+        (lambda ps: setattr(ps[1], "grad", ps[1].grad.t().contiguous().t()), False),
+        (lambda ps: setattr(ps[1], "grad", ps[1].grad.to_sparse()), False),
+        (lambda ps: setattr(ps[0], "data", ps[0].data.t().contiguous().t()), False),
+        (in_half, False),
+        (lambda ps: ps[1].requires_grad_(False), False),
+    ],
+    ids=["all", "some without", "none", "strided", "sparse", "strided parameter", "other type", "not trained"],
+)
+def test_when_the_closed_form_serves(change: Callable[[list[nn.Parameter]], object], ready: bool) -> None:
+    """Where it does not, autograd gives the same numbers, slower."""
+    model = nn.ParameterList([torch.randn(3, 2), torch.randn(4, 3)])
+    for weight in model:
+        weight.grad = torch.ones_like(weight)
+    change(list(model))
+    held = {id(weight): weight for weight in model if weight.requires_grad}
+    assert ClosedForm(parameters(model), 0.1, None).ready(held) == ready
