@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from parity_tests.backends import package, require
@@ -132,3 +133,30 @@ def test_pieces_join_by_sum_or_mean() -> None:
     torch.testing.assert_close(terms["sum"], gates, rtol=1e-13, atol=0)
     torch.testing.assert_close(terms["mean"], gates / 4, rtol=1e-13, atol=0)
     torch.testing.assert_close(terms["mean of sums"], model.weight_ih_l0.abs().sum() / 4, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_a_mean_is_of_as_many_pieces_as_there_are(framework: str, pieces: int) -> None:
+    """Stated pieces of the kernel of a dense layer, in both frameworks."""
+    require(framework)
+    reg, weight = package(framework), np.random.default_rng(pieces).normal(size=(6, 3))
+    axes = (f"piece:{pieces}*out", "in") if framework == "torch" else ("in", f"piece:{pieces}*out")
+    kernel = {how: reg.params("*", role="kernel", layout=axes, combine=how) for how in ("sum", "mean")}
+    regularizer = reg.Regularizer(*(reg.L2Norm(1.0).on(target, name=how) for how, target in kernel.items()))
+    if framework == "torch":
+        import torch
+
+        model: Any = torch.nn.Linear(3, 6, bias=False).double()
+        model.weight.data = torch.from_numpy(weight)
+        terms = regularizer.apply(model, torch.ones(2, 3, dtype=torch.float64))[1].terms
+    else:
+        import jax
+        from flax import linen
+
+        with jax.enable_x64(True):
+            variables = {"params": {"kernel": jax.numpy.asarray(weight.T)}}
+            terms = regularizer.apply(linen.Dense(6, use_bias=False), variables, jax.numpy.ones((2, 3)))[1].terms
+    due = sum(np.linalg.norm(piece) for piece in np.split(weight, pieces))
+    np.testing.assert_allclose(terms["sum"].item(), due, rtol=1e-6)
+    np.testing.assert_allclose(terms["mean"].item(), due / pieces, rtol=1e-6)
