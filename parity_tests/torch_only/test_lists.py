@@ -201,21 +201,6 @@ def test_many_arrays_at_once(given: tuple[float | None, float | None], dtype: to
         assert values[place].dtype == wide
 
 
-@pytest.mark.parametrize("given", [(1.0, None), (None, 1.0), (0.5, 0.5)], ids=str)
-def test_the_sums_of_a_list_are_no_running_sums(given: tuple[float | None, float | None]) -> None:
-    """Of 16,384 equal numbers a running sum is 300 to 2,600 u off."""
-    n, one = 1 << 14, float(np.float32(0.1))
-    xs = [torch.full((n,), 0.1) for _ in range(4)]
-    due = n * ((given[0] or 0.0) * one + (given[1] or 0.0) * one**2)
-    for found in (
-        lists.elastics(xs, *given),
-        lists.add_elastic_gradients([x.clone() for x in xs], xs, [[0, 1], [2, 3]], *given, 0.5),
-    ):
-        assert all(len(places) > 1 for places, _ in found)
-        for value in (value.item() for _, values in found for value in values):
-            assert abs(value - due) <= (2 + math.log2(2 * n)) * unit("float32") * due
-
-
 def test_a_share_has_one_array_or_few_elements() -> None:
     """Every place is in one share, in order; a share of several has at most so many elements."""
     sizes = [lists.LISTED + 1, 1, lists.LISTED - 1, 1, 2 * lists.LISTED, 3]
